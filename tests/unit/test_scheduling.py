@@ -1,0 +1,25 @@
+from fixtures.scheduling import batch_labels
+
+
+def ids(suite, adapter, count):
+    return [f"tests/test_{suite}.py::test_{suite}[{adapter}-concert_singer-{i:04d}-easy]" for i in range(count)]
+
+
+def test_every_size_consecutive_items_of_a_suite_and_adapter_are_a_batch():
+    labels = batch_labels(ids("spider", "base", 5) + ids("spider", "cfg1", 2), ["base", "cfg1"], 2)
+    assert labels == ["spider/base/0"] * 2 + ["spider/base/1"] * 2 + ["spider/base/2"] + ["spider/cfg1/0"] * 2
+
+
+def test_suites_never_share_a_batch():
+    labels = batch_labels(ids("spider", "base", 1) + ids("mmlu", "base", 1), ["base"], 64)
+    assert labels == ["spider/base/0", "mmlu/base/0"]
+
+
+def test_a_slug_that_begins_with_another_is_told_apart():
+    labels = batch_labels(ids("spider", "cfg1-seed7", 1) + ids("spider", "cfg1", 1), ["cfg1", "cfg1-seed7"], 64)
+    assert labels == ["spider/cfg1-seed7/0", "spider/cfg1/0"]
+
+
+def test_other_tests_stay_together_by_module():
+    nodeids = ["tests/unit/test_a.py::test_x", "tests/unit/test_a.py::test_y[base-1]", "tests/unit/test_b.py::test_z"]
+    assert batch_labels(nodeids, ["base"], 64) == ["tests/unit/test_a.py", "tests/unit/test_a.py", "tests/unit/test_b.py"]

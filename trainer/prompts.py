@@ -1,0 +1,97 @@
+"""The prompts: what the models are trained on and what they are asked, from one place.
+
+Training and evaluation both call this module, so the two cannot drift apart. Nothing here knows a
+tokenizer: a prompt is messages (or plain text), and the engine or the trainer applies the template.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from trainer.spider_data import Schema
+
+INSTRUCTION = "Write one SQLite query that answers the question. Reply with the query only."
+LETTERS = ("A", "B", "C", "D")
+
+# tables.json knows five types; these are the SQLite names people write. "others" is left without one.
+_SQL_TYPES = {"text": "TEXT", "number": "NUMBER", "time": "TIME", "boolean": "BOOLEAN", "others": ""}
+
+
+class Message(NamedTuple):
+    """One chat turn; ``role`` is ``user`` or ``assistant``."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a model is asked: chat ``messages`` ending in a user turn, or plain ``text`` that no template touches."""
+
+    messages: tuple[Message, ...] = ()
+    text: str = ""
+
+    @property
+    def length(self) -> int:
+        """Characters in all, a stand-in for tokens where prompts are sorted before a tokenizer is loaded."""
+        return len(self.text) + sum(len(message.content) for message in self.messages)
+
+
+def render_schema(schema: Schema) -> str:
+    """The database as ``CREATE TABLE`` statements, one column a line, keys included, in tables.json order."""
+    return "\n".join(_render_table(table) for table in schema.tables)
+
+
+def _render_table(table) -> str:
+    lines = [f"{quote_name(column.name)} {_SQL_TYPES.get(column.type, '')}".rstrip() for column in table.columns]
+    if table.primary_key:
+        lines.append(f"PRIMARY KEY ({', '.join(quote_name(name) for name in table.primary_key)})")
+    lines += [
+        f"FOREIGN KEY ({quote_name(key.column)}) REFERENCES {quote_name(key.other_table)}({quote_name(key.other_column)})"
+        for key in table.foreign_keys
+    ]
+    return f"CREATE TABLE {quote_name(table.name)} (\n" + ",\n".join(lines) + "\n)"
+
+
+def quote_name(name: str) -> str:
+    """``name`` as SQL needs it written: in double quotes unless it is a plain word.
+
+    >>> quote_name("singer_id"), quote_name("Official_ratings_(millions)")
+    ('singer_id', '"Official_ratings_(millions)"')
+    """
+    plain = name.isascii() and name.replace("_", "a").isalnum() and not name[0].isdigit()
+    return name if plain else '"' + name.replace('"', '""') + '"'
+
+
+def spider_turn(schema: Schema, question: str) -> Message:
+    """The user turn for one question: instruction, schema, question. The schema stands first so that neighbours share it."""
+    return Message("user", f"{INSTRUCTION}\n\n{render_schema(schema)}\n\nQuestion: {question.strip()}")
+
+
+def spider_prompt(schema: Schema, question: str, exemplars: Sequence[tuple[Schema, str, str]] = ()) -> Prompt:
+    """The prompt for one Spider question; ``exemplars`` are solved questions ``(schema, question, gold_sql)``, as turns.
+
+    Without exemplars this is the format adapters are trained on.
+    """
+    turns = [
+        turn
+        for exemplar_schema, exemplar_question, gold_sql in exemplars
+        for turn in (spider_turn(exemplar_schema, exemplar_question), Message("assistant", gold_sql))
+    ]
+    return Prompt(messages=(*turns, spider_turn(schema, question)))
+
+
+def mmlu_block(question: str, choices: Sequence[str], answer: str | None = None) -> str:
+    """One multiple-choice question as MMLU writes it, ending in ``Answer:`` or, solved, in ``Answer: B``."""
+    lines = [question.strip(), *(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=True))]
+    return "\n".join([*lines, "Answer:" if answer is None else f"Answer: {answer}"])
+
+
+def mmlu_text(subject: str, question: str, choices: Sequence[str], exemplars: Sequence[tuple[str, Sequence[str], str]]) -> str:
+    """The canonical MMLU prompt, byte for byte what lm-evaluation-harness's ``mmlu`` task sends.
+
+    ``exemplars`` are ``(question, choices, answer letter)``; see lm_eval/tasks/mmlu/default/_default_template_yaml.
+    """
+    header = f"The following are multiple choice questions (with answers) about {subject.replace('_', ' ')}."
+    blocks = [mmlu_block(*exemplar) for exemplar in exemplars]
+    return "\n\n".join([header, *blocks, mmlu_block(question, choices)])

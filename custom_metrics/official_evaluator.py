@@ -81,7 +81,7 @@ def _objection(sql: str, gold: OfficialGold, run: Callable[[Path, str, int | Non
         if official_equal(gold_rows, outcome.rows, ordered=gold.ordered):
             continue
         if len(gold_rows) != len(outcome.rows):
-            return f"{len(outcome.rows)} rows in {path.name}, gold has {len(gold_rows)}, DISTINCT aside"
+            return f"rows in {path.name}: {len(outcome.rows)}, gold has {len(gold_rows)}, DISTINCT aside"
         if gold.ordered and official_equal(gold_rows, outcome.rows, ordered=False):
             return "rows in another order, and gold has ORDER BY"
         return f"other rows in {path.name}"

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from textwrap import shorten
 
 from custom_metrics.column_names import table_of
 from custom_metrics.query_parts import QueryParts, equal_columns
@@ -108,4 +109,9 @@ def _line(part: str, gold: Iterable[str], predicted: Iterable[str]) -> str:
     # Table names help only where the same column of two tables is the difference.
     short = _TEXT_OR_TABLE.sub(r"\1", gold), _TEXT_OR_TABLE.sub(r"\1", predicted)
     gold, predicted = short if short[0] != short[1] and part != "joins" else (gold, predicted)
-    return f"{part}: gold has {gold or 'none'}, predicted has {predicted or 'none'}"
+    return f"{part}: gold has {_shortened(gold)}, predicted has {_shortened(predicted)}"
+
+
+def _shortened(text: str) -> str:
+    """The text on one line; a model may list thousands of values."""
+    return shorten(text, width=200, placeholder=" ...") or "none"

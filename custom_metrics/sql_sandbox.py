@@ -12,9 +12,9 @@ import sys
 import time
 from typing import NamedTuple
 
-HEAP_LIMIT_BYTES = 128 * 2**20
-ADDRESS_SPACE_BYTES = 2**30
-RESULT_LIMIT_BYTES = 16 * 2**20
+HEAP_LIMIT_BYTES = 160 * 2**20
+ADDRESS_SPACE_BYTES = 240 * 2**20
+RESULT_LIMIT_BYTES = 8 * 2**20
 STRING_LIMIT_BYTES = 10_000_000
 CHUNK_ROWS = 256
 # A query that takes longer is looked at before it goes on: with the wrong number of columns it need not.
@@ -76,7 +76,7 @@ ERROR_KINDS = (
     ("unrecognized token", "syntax"),
     ("null character", "syntax"),
     ("surrogates not allowed", "syntax"),
-    ("malformed", "damaged database"),
+    ("disk image is malformed", "damaged database"),
     ("not a database", "damaged database"),
     ("unable to open", "damaged database"),
 )
@@ -107,7 +107,7 @@ def answer(request: Request) -> tuple:
                 raise
         num_columns = _count_columns(connection, request.sql)
         if num_columns != request.num_columns:
-            return "error", "wrong result", f"{num_columns} columns, gold has {request.num_columns}"
+            return "error", "wrong result", f"columns: {num_columns}, gold has {request.num_columns}"
         return _run(connection, request, deadline)
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
         return "error", _kind(str(error)), str(error)

@@ -78,17 +78,23 @@ def judge_reply(reply: str, gold: GoldResult, *, timeout_s: float = DEFAULT_TIME
 def judge_sql(predicted_sql: str, gold: GoldResult, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Verdict:
     """The verdict on bare SQL, such as a recorded prediction. No SQL makes it raise."""
 
+    out_of_time: list[QueryError] = []
+
     # The official evaluator mostly runs the same query on the same file.
     @functools.cache
     def run(path: Path, sql: str, num_columns: int | None) -> QueryResult | QueryError:
+        if out_of_time:
+            # One time limit is enough: neither another form of the query nor another database gets its own.
+            return out_of_time[0]
         try:
             return run_query(path, sql, timeout_s=timeout_s, num_columns=num_columns)
         except QueryError as error:
+            out_of_time.extend([error] * (error.kind == "time limit"))
             return error
 
     sql = predicted_sql.strip().rstrip("; ")
-    official, official_note = official_verdict(sql, gold.official, run)
     outcome = run(gold.database, sql, columns_to_match(gold.result.rows))
+    official, official_note = official_verdict(sql, gold.official, run)
     if isinstance(outcome, QueryError):
         assignment, bird, kind, reason = 0, 0, outcome.kind, str(outcome)
     else:
@@ -104,12 +110,12 @@ def describe(gold: QueryResult, predicted: QueryResult) -> str:
     """How two results that are not assignment-equal differ."""
     gold_rows, predicted_rows = gold.rows, predicted.rows
     if gold.num_columns != predicted.num_columns:
-        return f"{predicted.num_columns} columns, gold has {gold.num_columns}"
+        return f"columns: {predicted.num_columns}, gold has {gold.num_columns}"
     if official_equal(gold_rows, predicted_rows, ordered=False):
         return "right rows, columns in another order"
     if bird_equal(gold_rows, predicted_rows):
-        return f"right rows, repeated differently: {len(predicted_rows)} rows, gold has {len(gold_rows)}"
+        return f"right rows, repeated differently: {len(predicted_rows)}, gold has {len(gold_rows)}"
     if len(gold_rows) != len(predicted_rows):
-        return f"{len(predicted_rows)} rows, gold has {len(gold_rows)}"
+        return f"rows: {len(predicted_rows)}, gold has {len(gold_rows)}"
     missing = Counter(gold_rows) - Counter(predicted_rows)
     return f"{missing.total()} of {len(gold_rows)} rows differ: {reprlib.repr(next(iter(missing)))} is missing"

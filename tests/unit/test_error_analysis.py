@@ -9,6 +9,7 @@ import pytest
 from custom_metrics.error_analysis import ErrorClass, classify_error
 
 HERE = Path(__file__).parent
+SHARED_DATA = HERE.parents[2] / "shared" / "data"
 
 
 def read_cases(name):
@@ -28,11 +29,13 @@ def compare(gold_sql, predicted_sql):
 def test_classes_agree_with_labels_given_before(name, at_least):
     """Nine in ten, of 100 labelled before the classifier was written and of 50 before it ran on them."""
     cases = read_cases(name)
-    disagreements = [(case["label"], classify(case), case["reason"]) for case in cases if classify(case) != case["label"]]
-    assert len(cases) - len(disagreements) >= at_least, disagreements
+    wrong = [(case["label"], classify(case), case["reason"]) for case in cases if classify(case) != case["label"]]
+    assert len(cases) - len(wrong) >= at_least, wrong
 
 
-@pytest.mark.parametrize("case", read_cases("chosen_errors.jsonl"), ids=lambda case: f"{case['system']}-{case['index']}")
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=f"{case['system']}-{case['index']}") for case in read_cases("chosen_errors.jsonl")]
+)
 def test_chosen_prediction(case):
     assert classify(case) == case["label"]
 
@@ -41,8 +44,26 @@ def test_every_class_that_occurs_has_five_real_cases():
     """Two published predictions run into the time limit; no published prediction is empty or returns too many rows."""
     names = ("labelled_errors.jsonl", "held_out_errors.jsonl", "chosen_errors.jsonl")
     agreed = Counter(case["label"] for name in names for case in read_cases(name) if classify(case) == case["label"])
-    rare = {ErrorClass.NO_SQL: 0, ErrorClass.ROW_CAP: 0, ErrorClass.OTHER: 0, ErrorClass.TIME_LIMIT: 2}
+    rare = {ErrorClass.NO_SQL: 0, ErrorClass.ROW_CAP: 0, ErrorClass.TIME_LIMIT: 2}
     assert {error_class for error_class in ErrorClass if agreed[error_class] < rare.get(error_class, 5)} == set()
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("system", ["codes-7b", "gpt4-zero-shot", "dbgpt-hub-lora32-lr2e4"])
+def test_few_wrong_predictions_are_of_class_other(system):
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no published predictions in {str(SHARED_DATA)!r}")
+    from custom_metrics.verdict import gold_result, judge_sql
+
+    questions = json.loads((SHARED_DATA / "spider" / "dev.json").read_text(encoding="utf-8"))
+    predictions = (SHARED_DATA / "predictions" / f"{system}.sql").read_text(encoding="utf-8").splitlines()
+    classes = Counter()
+    for question, predicted_sql in zip(questions, predictions, strict=True):
+        database = SHARED_DATA / "spider" / "database" / question["db_id"] / f"{question['db_id']}.sqlite"
+        verdict = judge_sql(predicted_sql, gold_result(database, question["query"]))
+        if not verdict.assignment:
+            classes[classify_error(question["query"], predicted_sql, error_kind=verdict.error_kind).error_class] += 1
+    assert classes[ErrorClass.OTHER] < 0.15 * classes.total(), classes
 
 
 @pytest.mark.parametrize(
@@ -217,8 +238,8 @@ def test_explanation_names_the_differing_parts(gold_sql, predicted_sql, error_cl
             id="join-in-where",
         ),
         pytest.param("SELECT x FROM a WHERE y > 5 AND z = 1", "SELECT x FROM a WHERE 1 = z AND 5 < y", id="mirrored"),
-        pytest.param("SELECT x FROM a WHERE y BETWEEN 1 AND 2", "SELECT x FROM a WHERE y <= 2 AND y >= 1", id="between"),
-        pytest.param("SELECT x FROM a WHERE y = 'b' OR y = 'c'", "SELECT x FROM a WHERE y IN ('c', 'b')", id="or-as-in"),
+        pytest.param("SELECT x FROM a WHERE y BETWEEN 1 AND 2", "SELECT x FROM a WHERE y <= 2 AND y >= 1", id="range"),
+        pytest.param("SELECT x FROM a WHERE y = 'b' OR y = 'c'", "SELECT x FROM a WHERE y IN ('c', 'b')", id="one-of"),
         pytest.param("SELECT x FROM a WHERE NOT y = 1", "SELECT x FROM a WHERE y <> 1", id="negation"),
         pytest.param("SELECT DISTINCT x FROM a", "SELECT x FROM a GROUP BY x", id="distinct-by-grouping"),
         pytest.param(
@@ -285,7 +306,8 @@ def test_the_judge_may_say_that_only_the_columns_order_differs():
         "SELECT * FROM (a JOIN b ON a.x = b.x) WHERE (1, 2) IN (SELECT 1, 2)",
         "SELECT x FROM json_each('[1]') AS j NATURAL JOIN t",
         "SELECT CASE WHEN EXISTS (SELECT 1) THEN (SELECT (SELECT 2)) END, row_number() OVER (ORDER BY z) FROM u",
-        "SELECT a FROM t WHERE b IN () AND c NOT BETWEEN 1 AND 2 AND (SELECT 1) = (SELECT 2) ORDER BY 9, -1 LIMIT 5 OFFSET 2",
+        "SELECT a FROM t WHERE b IN () AND c NOT BETWEEN 1 AND 2 AND (SELECT 1) = (SELECT 2)",
+        "SELECT a FROM t WHERE b = 'two\nlines' ORDER BY 9, -1 LIMIT 5 OFFSET 2",
         "SELECT a FROM t GROUP BY a HAVING count(*) >= -1 AND -1 < count(*)",
         pytest.param("SELECT " + "(" * 3000 + "1" + ")" * 3000, id="deep"),
         pytest.param("SELECT 1" + " UNION SELECT 1" * 3000, id="long"),

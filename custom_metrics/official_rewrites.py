@@ -81,4 +81,6 @@ def _cut_values(sql: str) -> tuple[list[str | None], list[str]]:
 
 def _is_value(token: re.Match) -> bool:
     # A letter and digits pass for a number, except t1, t2 and so on: a quirk that hits other aliases.
-    return token.lastgroup in ("string", "number") or re.fullmatch(r"[^\Wt]\d+", token.group(), re.IGNORECASE) is not None
+    return (
+        token.lastgroup in ("string", "number") or re.fullmatch(r"[^\Wt]\d+", token.group(), re.IGNORECASE) is not None
+    )

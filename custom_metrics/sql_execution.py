@@ -13,7 +13,7 @@ What this does NOT cover:
 - Databases that change while they are read, and a write-ahead log beside the file: immutable means neither is seen.
 - Results that differ between runs: random(), date('now'), rows whose order the SQL leaves open.
 - A machine so busy that a good query passes its time limit.
-- Systems other than Linux: macOS does not bound the process's address space, and Windows has none of this.
+- Systems other than Linux: macOS does not bound the process's address space, and Windows cannot run it at all.
 """
 
 import atexit
@@ -101,8 +101,7 @@ class _Sandbox:
     def ask(self, request: tuple, timeout_s: float) -> tuple:
         """The sandbox's answer to ``request``; one at a time, as DeepEval judges from several threads."""
         with self._lock:
-            # After a fork the process belongs to the parent: two askers on one line would mix up their answers.
-            if self._process is None or self._owner != os.getpid():
+            if not self._is_ready():
                 self._start()
             try:
                 return self._exchange(request, timeout_s + GRACE_S)
@@ -117,7 +116,12 @@ class _Sandbox:
                 self._stop()
                 raise
 
+    def _is_ready(self) -> bool:
+        # After a fork the process belongs to the parent: two askers on one line would mix up their answers.
+        return self._process is not None and self._owner == os.getpid() and self._process.poll() is None
+
     def _start(self) -> None:
+        self._stop()
         ours, theirs = socket.socketpair()
         with theirs:
             # -I and -S: no site-packages, no user settings, no working folder on the path; it starts in 20 ms.

@@ -32,6 +32,12 @@ _QUERY_START = re.compile(
     r"|with\s+(?:recursive\s+)?[\w`\"]+\s*(?:\([^()]*\)\s*)?as\s+(?:(?:not\s+)?materialized\s*)?\()",
     re.IGNORECASE,
 )
+# In small letters within a sentence, "select" is SQL only if "from" and SQL's punctuation follow.
+_HIDDEN_START = re.compile(
+    r"\b(?P<sql>select\b(?=[^\n]{1,300}?\bfrom\s+(?!(?:the|this|that|your|an?|it)\b)\w)"
+    r"(?=[^\n]{1,300}?(?:[*=<>()_]|\w\.\w)))",
+    re.IGNORECASE,
+)
 _OTHER_START = re.compile(
     rf"{_LINE_START}(?P<sql>(?:insert|replace)\s+(?:or\s+\w+\s+)?into\s|update\s+\S+\s+set\s|delete\s+from\s"
     r"|(?:create|drop|alter)\s+(?:\w+\s+)?(?:table|view|index|trigger|database)\s"
@@ -42,13 +48,14 @@ _OTHER_START = re.compile(
 # and so does an empty line, unless SQL goes on after it.
 _PROSE_LINE = re.compile(
     r"\s*(?:(?:explanation|note|output|result|answer|question|query|sql|schema|example|database)s?\b[^\n]{0,20}:"
-    r"|(?:this|the|here|in|it|we|you|let|i|please|explanation|note|alternatively|or|however|if),?\s+[a-z']+\s+[a-z']+\s+[a-z']"
+    r"|(?:this|the|here|in|it|we|you|let|i|please|explanation|note|alternatively|or|however|if),?"
+    r"\s+[a-z']+\s+[a-z']+\s+[a-z']"
     r"|#|\*\*|---|===|[qa]:|```|\d+[.)]\s)",
     re.IGNORECASE,
 )
 _CONTINUATION = re.compile(
-    r"\s*(?:(?:select|from|where|group|having|order|limit|union|except|intersect|join|inner|left|right|full|cross|natural|on"
-    r"|and|or|not|in|when|then|else|end|as)\b|[,()])",
+    r"\s*(?:(?:select|from|where|group|having|order|limit|union|except|intersect|join|inner|left|right|full|cross"
+    r"|natural|on|and|or|not|in|when|then|else|end|as)\b|[,()])",
     re.IGNORECASE,
 )
 
@@ -64,7 +71,7 @@ def extract_sql(reply: str) -> str | None:
     text = _without_debris(reply)
     fences = [body for language, body in _FENCE.findall(text) if language.lower() in _SQL_LANGUAGES]
     # A query anywhere is preferred to another statement anywhere: models repeat the schema they were given.
-    for start in (_QUERY_START, _OTHER_START):
+    for start in (_QUERY_START, _HIDDEN_START, _OTHER_START):
         for fence in fences:
             if sql := _first_statement(fence, start):
                 return sql
@@ -109,6 +116,10 @@ def _first_statement(text: str, start: re.Pattern) -> str | None:
     if found is None:
         return None
     opening, sql = text[: found.start("sql")][-1:], text[found.start("sql") :]
+    line_start = text.rfind("\n", 0, found.start("sql")) + 1
+    if whole := _OTHER_START.match(text[line_start : found.start("sql")]):
+        # The query is part of a write, as in CREATE TABLE ... AS SELECT; to run it alone would be to mend the reply.
+        sql = text[line_start + whole.start("sql") :]
     if opening == "`":
         sql = _to_closing_backtick(sql)
     elif opening in ('"', "'") and opening in sql:

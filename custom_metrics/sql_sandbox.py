@@ -4,14 +4,17 @@ Standard library only, because it is started as a file and without site-packages
 input and writes answers to standard output, both with ``marshal``; ``sql_execution.run_query`` holds the other end.
 """
 
+import contextlib
 import functools
 import marshal
+import resource
 import signal
 import sqlite3
 import sys
 import time
 from typing import NamedTuple
 
+# SQLite's own memory, and that of the whole process with the interpreter and the rows under way.
 HEAP_LIMIT_BYTES = 160 * 2**20
 ADDRESS_SPACE_BYTES = 240 * 2**20
 RESULT_LIMIT_BYTES = 8 * 2**20
@@ -37,19 +40,19 @@ LIMITS = {
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
 
-# Everything that computes on its arguments or on the clock. Missing on purpose: load_extension, fts3_tokenizer,
-# sqlite_* and the functions of full-text and R-tree tables; also those the sqlite3 shell adds (readfile, writefile, edit).
+# Everything that computes on its arguments, the clock or chance. Missing on purpose: load_extension, fts3_tokenizer,
+# sqlite_*, the functions of full-text and R-tree tables, and those of the sqlite3 shell (readfile, writefile, edit).
 FUNCTIONS = frozenset(
     """
-    -> ->> abs acos acosh asin asinh atan atan2 atanh avg ceil ceiling changes char coalesce concat concat_ws cos cosh
-    count cume_dist current_date current_time current_timestamp date datetime degrees dense_rank exp first_value floor
-    format glob group_concat hex if ifnull iif instr json json_array json_array_length json_extract
-    json_group_array json_group_object json_insert json_object json_patch json_quote json_remove json_replace json_set
-    json_type json_valid julianday lag last_insert_rowid last_value lead length like likelihood likely ln
-    log log10 log2 lower ltrim max median min mod nth_value ntile nullif octet_length percent_rank percentile
-    percentile_cont percentile_disc pi pow power printf quote radians random randomblob rank replace round row_number
-    rtrim sign sin sinh soundex sqrt strftime string_agg substr substring subtype sum tan tanh time timediff total
-    total_changes trim trunc typeof unhex unicode unistr unixepoch unlikely upper zeroblob
+    -> ->> abs acos acosh asin asinh atan atan2 atanh avg ceil ceiling char coalesce concat concat_ws cos cosh count
+    cume_dist current_date current_time current_timestamp date datetime degrees dense_rank exp first_value floor
+    format glob group_concat hex if ifnull iif instr json json_array json_array_length json_extract json_group_array
+    json_group_object json_insert json_object json_patch json_quote json_remove json_replace json_set json_type
+    json_valid julianday lag last_value lead length like likelihood likely ln log log10 log2 lower ltrim max median
+    min mod nth_value ntile nullif octet_length percent_rank percentile percentile_cont percentile_disc pi pow power
+    printf quote radians random randomblob rank replace round row_number rtrim sign sin sinh soundex sqrt strftime
+    string_agg substr substring subtype sum tan tanh time timediff total trim trunc typeof unhex unicode unistr
+    unixepoch unlikely upper zeroblob
     """.split()
 )
 
@@ -136,12 +139,10 @@ def _decode(text: bytes) -> str:
     return text.decode(errors="ignore")
 
 
-def _authorize(action: int, name: str | None, detail: str | None, *_: str | None) -> int:
-    if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE):
-        return sqlite3.SQLITE_OK
-    if action == sqlite3.SQLITE_FUNCTION and detail.lower() in FUNCTIONS:
-        return sqlite3.SQLITE_OK
-    return sqlite3.SQLITE_DENY
+def _authorize(action: int, _: str | None, function: str | None, *rest: str | None) -> int:
+    reading = action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
+    computing = action == sqlite3.SQLITE_FUNCTION and function.lower() in FUNCTIONS
+    return sqlite3.SQLITE_OK if reading or computing else sqlite3.SQLITE_DENY
 
 
 def _count_columns(connection: sqlite3.Connection, sql: str) -> int:
@@ -175,15 +176,15 @@ def _limit_process() -> None:
     """No file may grow, no core be dumped, and memory is bounded, whatever SQLite does."""
     # Ctrl-C reaches every process of the terminal; the parent decides what becomes of this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        import resource
-    except ImportError:
-        return  # not on Windows
-    for name, value in (("RLIMIT_FSIZE", 0), ("RLIMIT_CORE", 0), ("RLIMIT_AS", ADDRESS_SPACE_BYTES)):
-        try:
-            resource.setrlimit(getattr(resource, name), (value, value))
-        except (ValueError, OSError):
-            continue  # macOS refuses RLIMIT_AS
+    limits = {
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_AS: ADDRESS_SPACE_BYTES,
+    }
+    for limit, value in limits.items():
+        # macOS refuses RLIMIT_AS.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(limit, (value, value))
 
 
 def main() -> None:

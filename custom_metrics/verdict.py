@@ -6,7 +6,9 @@ verdict of test-suite-sql-eval, ``bird`` is BIRD's.
 
 import functools
 import reprlib
+import textwrap
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,21 +79,7 @@ def judge_reply(reply: str, gold: GoldResult, *, timeout_s: float = DEFAULT_TIME
 
 def judge_sql(predicted_sql: str, gold: GoldResult, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Verdict:
     """The verdict on bare SQL, such as a recorded prediction. No SQL makes it raise."""
-
-    out_of_time: list[QueryError] = []
-
-    # The official evaluator mostly runs the same query on the same file.
-    @functools.cache
-    def run(path: Path, sql: str, num_columns: int | None) -> QueryResult | QueryError:
-        if out_of_time:
-            # One time limit is enough: neither another form of the query nor another database gets its own.
-            return out_of_time[0]
-        try:
-            return run_query(path, sql, timeout_s=timeout_s, num_columns=num_columns)
-        except QueryError as error:
-            out_of_time.extend([error] * (error.kind == "time limit"))
-            return error
-
+    run = _runner(timeout_s)
     sql = predicted_sql.strip().rstrip("; ")
     outcome = run(gold.database, sql, columns_to_match(gold.result.rows))
     official, official_note = official_verdict(sql, gold.official, run)
@@ -100,13 +88,35 @@ def judge_sql(predicted_sql: str, gold: GoldResult, *, timeout_s: float = DEFAUL
     else:
         assignment = int(assignment_equal(gold.result.rows, outcome.rows))
         bird = int(bird_equal(gold.result.rows, outcome.rows))
-        kind, reason = (None, "same result") if assignment else ("wrong result", describe(gold.result, outcome))
+        kind, reason = (
+            (None, "same result") if assignment else ("wrong result", describe_difference(gold.result, outcome))
+        )
     if official != assignment:
         reason += f"; official evaluator: {official_note}"
-    return Verdict(predicted_sql, assignment, official, bird, " ".join(reason.split()), kind)
+    return Verdict(predicted_sql, assignment, official, bird, _one_line(reason), kind)
 
 
-def describe(gold: QueryResult, predicted: QueryResult) -> str:
+def _runner(timeout_s: float) -> Callable[[Path, str, int | None], QueryResult | QueryError]:
+    """``run(database, sql, num_columns)`` for one prediction: its result, or the error it ended in."""
+    out_of_time: list[QueryError] = []
+
+    # The official evaluator mostly runs the same query on the same file.
+    @functools.lru_cache(maxsize=4)
+    def run(database: Path, sql: str, num_columns: int | None) -> QueryResult | QueryError:
+        if out_of_time:
+            # One time limit is enough: neither another form of the query nor another database gets its own.
+            return out_of_time[0]
+        try:
+            return run_query(database, sql, timeout_s=timeout_s, num_columns=num_columns)
+        except QueryError as error:
+            if error.kind == "time limit":
+                out_of_time.append(error)
+            return error
+
+    return run
+
+
+def describe_difference(gold: QueryResult, predicted: QueryResult) -> str:
     """How two results that are not assignment-equal differ."""
     gold_rows, predicted_rows = gold.rows, predicted.rows
     if gold.num_columns != predicted.num_columns:
@@ -119,3 +129,9 @@ def describe(gold: QueryResult, predicted: QueryResult) -> str:
         return f"rows: {len(predicted_rows)}, gold has {len(gold_rows)}"
     missing = Counter(gold_rows) - Counter(predicted_rows)
     return f"{missing.total()} of {len(gold_rows)} rows differ: {reprlib.repr(next(iter(missing)))} is missing"
+
+
+def _one_line(text: str) -> str:
+    """``text`` fit for a terminal and a table: SQLite's messages quote whatever stood in the SQL."""
+    printable = "".join(character if character.isprintable() or character.isspace() else "?" for character in text)
+    return textwrap.shorten(printable, width=300, placeholder=" ...")

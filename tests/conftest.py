@@ -1,4 +1,4 @@
-"""Real data that is not part of the product: Spider dev, published predictions and the official evaluator's verdicts."""
+"""Real data, not part of the product: Spider dev, published predictions, the official evaluator's verdicts."""
 
 import json
 import os

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from trainer.experiment import Experiment, ExperimentError, resolve
 from trainer.spider_zip import unpack
@@ -161,7 +162,7 @@ def load_questions(path: Path) -> list[SpiderQuestion]:
     return _parsed(path, lambda i, entry: SpiderQuestion(i, entry["db_id"], entry["question"], entry["query"]))
 
 
-def _parsed[T](path: Path, parse: Callable[[int, dict], T]) -> list[T]:
+def _parsed(path: Path, parse: Callable[[int, dict], Any]) -> list:
     """``parse(place, entry)`` of every entry of a JSON list.
 
     Raises:
@@ -178,7 +179,7 @@ def _parsed[T](path: Path, parse: Callable[[int, dict], T]) -> list[T]:
     return [_entry(path, place, entry, parse) for place, entry in enumerate(entries)]
 
 
-def _entry[T](path: Path, place: int, entry: dict, parse: Callable[[int, dict], T]) -> T:
+def _entry(path: Path, place: int, entry: dict, parse: Callable[[int, dict], Any]) -> Any:
     try:
         return parse(place, entry)
     except KeyError as error:
@@ -237,13 +238,16 @@ def _length(schema: Schema) -> int:
 
 def _compiles(schema: Schema, sql: str) -> bool:
     """Whether SQLite accepts the query on empty tables of this schema; nothing is run."""
-    quoted = lambda name: '"' + name.replace('"', '""') + '"'
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         try:
             for table in schema.tables:
-                columns = ", ".join(quoted(column.name) for column in table.columns)
-                connection.execute(f"CREATE TABLE {quoted(table.name)} ({columns})")
+                columns = ", ".join(_quoted(column.name) for column in table.columns)
+                connection.execute(f"CREATE TABLE {_quoted(table.name)} ({columns})")
             connection.execute(f"EXPLAIN {sql}")
         except sqlite3.Error:
             return False
     return True
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

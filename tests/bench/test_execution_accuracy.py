@@ -52,7 +52,9 @@ def test_judging_published_systems(parity_data, golds, capsys):
         )
     with capsys.disabled():
         print(f"\n{'system':32}{'total':>10}{'median':>11}{'worst':>10}", end="")
-        print(f"{'assign.':>8}{'official':>8}{'bird':>8}{'off. w/o wta_1':>16}   stopped at the time limit (not in total)")
+        print(
+            f"{'assign.':>8}{'official':>8}{'bird':>8}{'off. w/o wta_1':>16}   stopped at the time limit (not in total)"
+        )
         print("\n".join(lines))
         print(f"median of the totals {statistics.median(totals):.2f} s, worst {max(totals):.2f} s")
 

@@ -50,7 +50,9 @@ def test_every_verdict_of_a_published_system(parity_data, gold_results, system):
 
 def test_gold_against_gold_is_right_under_every_convention(parity_data, gold_results):
     verdicts = [judge_sql(gold.gold_sql, gold) for gold in gold_results]
-    wrong = [index for index, verdict in enumerate(verdicts) if not verdict.assignment & verdict.official & verdict.bird]
+    wrong = [
+        index for index, verdict in enumerate(verdicts) if not verdict.assignment & verdict.official & verdict.bird
+    ]
     assert wrong == []
 
 

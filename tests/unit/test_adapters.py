@@ -29,7 +29,7 @@ def parse(spec, experiment, tmp_path):
 )
 def test_a_configuration_is_found_at_a_seed_checkpoint_and_scale(spec, slug, folder, experiment, tmp_path):
     adapter = parse(spec, experiment, tmp_path)
-    assert (adapter.slug, adapter.folder) == (slug, tmp_path / "adapters" / folder)
+    assert (adapter.slug, adapter.folder) == (slug, tmp_path / "miniature" / "adapters" / folder)
 
 
 def test_without_adapter_the_base_and_every_configuration_are_evaluated(experiment, tmp_path):

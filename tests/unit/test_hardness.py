@@ -12,20 +12,30 @@ from custom_metrics.hardness import hardness
         pytest.param("SELECT name FROM singer ORDER BY age LIMIT 1", "medium", id="two-clauses"),
         pytest.param("SELECT name FROM singer WHERE age > 20 AND age < 30", "medium", id="two-conditions"),
         pytest.param("SELECT name FROM singer WHERE age = 20 OR age = 30", "medium", id="or-is-a-clause"),
-        pytest.param("SELECT avg(age), max(age), min(age) FROM singer WHERE country = 'France'", "medium", id="aggregates"),
-        pytest.param("SELECT T1.name FROM singer AS T1 JOIN concert AS T2 ON T1.id = T2.id WHERE T2.year = 2014", "medium", id="join"),
+        pytest.param(
+            "SELECT avg(age), max(age), min(age) FROM singer WHERE country = 'France'", "medium", id="aggregates"
+        ),
+        pytest.param(
+            "SELECT T1.name FROM singer AS T1 JOIN concert AS T2 ON T1.id = T2.id WHERE T2.year = 2014",
+            "medium",
+            id="join",
+        ),
         pytest.param("SELECT name FROM singer WHERE name LIKE '%Hey%'", "medium", id="like-is-a-clause"),
         pytest.param("SELECT count(*) FROM (SELECT DISTINCT name FROM singer)", "easy", id="subquery-in-from"),
         pytest.param("SELECT name FROM singer WHERE id NOT IN (SELECT id FROM concert)", "hard", id="nested"),
         pytest.param("SELECT name FROM singer UNION SELECT name FROM stadium", "hard", id="set-operation"),
         pytest.param("SELECT a FROM b JOIN c ON b.d = c.d GROUP BY a ORDER BY count(*)", "hard", id="three-clauses"),
-        pytest.param("SELECT a FROM b JOIN c ON b.d = c.d GROUP BY a ORDER BY count(*) LIMIT 1", "extra", id="four-clauses"),
-        pytest.param("SELECT a, b FROM c WHERE d = 1 UNION SELECT a, b FROM c WHERE d = 2", "extra", id="plural-set-operation"),
+        pytest.param(
+            "SELECT a FROM b JOIN c ON b.d = c.d GROUP BY a ORDER BY count(*) LIMIT 1", "extra", id="four-clauses"
+        ),
+        pytest.param(
+            "SELECT a, b FROM c WHERE d = 1 UNION SELECT a, b FROM c WHERE d = 2", "extra", id="plural-set-operation"
+        ),
         pytest.param("SELECT a FROM b WHERE c > (SELECT avg(c) FROM b) AND d = 1", "extra", id="nested-and-plural"),
         pytest.param("WITH old AS (SELECT name FROM singer) SELECT name FROM old", "hard", id="with-is-nested"),
         pytest.param("(SELECT a FROM b) UNION (SELECT a FROM c)", "hard", id="brackets"),
     ],
-)  # fmt: skip
+)
 def test_hardness(sql, expected):
     assert hardness(sql) == expected
 

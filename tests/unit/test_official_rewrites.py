@@ -13,7 +13,11 @@ from custom_metrics.official_rewrites import (
     ("sql", "rewritten"),
     [
         pytest.param("SELECT DISTINCT a FROM b", "SELECT  a FROM b", id="distinct"),
-        pytest.param("select count(distinct a), count(DISTINCT(b)) from c", "select count( a), count((b)) from c", id="in-functions"),
+        pytest.param(
+            "select count(distinct a), count(DISTINCT(b)) from c",
+            "select count( a), count((b)) from c",
+            id="in-functions",
+        ),
         pytest.param("SELECT 'distinct', \"distinct\", `distinct`, [distinct]", None, id="in-quotes"),
         pytest.param("SELECT distinct_id, indistinct FROM a", None, id="in-names"),
         pytest.param("SELECT 1 -- distinct\n", None, id="in-a-comment"),
@@ -25,7 +29,7 @@ from custom_metrics.official_rewrites import (
         pytest.param("; SELECT 2", ";", id="nothing-before-the-semicolon"),
         pytest.param("SELECT CASE WHEN a THEN 1 END; SELECT 2", "SELECT CASE WHEN a THEN 1 END;", id="case"),
     ],
-)  # fmt: skip
+)
 def test_remove_distinct(sql, rewritten):
     assert remove_distinct(sql) == (sql if rewritten is None else rewritten)
 

@@ -15,7 +15,9 @@ from custom_metrics.result_comparison import assignment_equal, bird_equal, colum
         pytest.param([(1, "a")], [(1, "a")], True, True, True, True, id="same"),
         pytest.param([(1,), (2,)], [(2,), (1,)], True, True, False, True, id="row-order"),
         pytest.param([(1, "a"), (2, "b")], [("a", 1), ("b", 2)], False, True, True, False, id="column-order"),
-        pytest.param([(1, 2), (2, 1)], [(2, 1), (2, 1)], False, False, False, False, id="one-column-order-for-all-rows"),
+        pytest.param(
+            [(1, 2), (2, 1)], [(2, 1), (2, 1)], False, False, False, False, id="one-column-order-for-all-rows"
+        ),
         pytest.param([(1,), (1,)], [(1,)], False, False, False, True, id="repeated"),
         pytest.param([(1,), (1,), (2,)], [(1,), (2,), (2,)], False, False, False, True, id="repeated-otherwise"),
         pytest.param([], [], True, True, True, True, id="both-empty"),

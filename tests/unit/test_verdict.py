@@ -137,11 +137,20 @@ def test_one_prediction_spends_one_time_limit(tiny_database):
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(reply=st.one_of(st.text(), st.text().map("SELECT {} FROM singer".format), st.text().map("```sql\n{}\n```".format)))
+@given(
+    reply=st.one_of(st.text(), st.text().map("SELECT {} FROM singer".format), st.text().map("```sql\n{}\n```".format))
+)
 def test_no_reply_makes_judging_raise(tiny_database, reply):
     verdict = judge_reply(reply, gold_result(tiny_database, "SELECT 'the one row that nobody guesses'"), timeout_s=1)
     assert (verdict.assignment, verdict.official, verdict.bird) == (0, 0, 0)
-    assert verdict.reason and "\n" not in verdict.reason
+    assert verdict.reason.isprintable()
+    assert verdict.reason
+
+
+def test_reasons_are_fit_for_a_terminal(tiny_database):
+    verdict = judge_sql("SELECT \x1b[2J FROM \n" + "x" * 5000, gold_result(tiny_database, GOLD_SQL))
+    assert verdict.reason.isprintable()
+    assert len(verdict.reason) <= 300
 
 
 def test_judging_is_light_to_import():

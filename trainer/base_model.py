@@ -1,0 +1,115 @@
+"""Loading the base model and its tokenizer. Heavy imports sit in the functions that need them."""
+
+from typing import TYPE_CHECKING, Literal
+
+from trainer.experiment import BaseModelSettings, ExperimentError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+# For models without a chat template: the question, "SQL:", and the end-of-text token after the last reply only,
+# so that solved questions in a prompt read as one document.
+PLAIN_TEMPLATE = (
+    "{{ bos_token or '' }}"
+    "{% for message in messages %}"
+    "{% if message['role'] == 'user' %}{{ message['content'] + '\nSQL:' }}"
+    "{% else %}{{ ' ' + message['content'] + (eos_token if loop.last else '\n\n') }}{% endif %}"
+    "{% endfor %}"
+)
+
+
+def load_tokenizer(settings: BaseModelSettings) -> "PreTrainedTokenizerBase":
+    """The base model's tokenizer, with a plain template where it has none, and a padding token.
+
+    Raises:
+        ExperimentError: not found, not readable, or gated.
+    """
+    from transformers import AutoTokenizer
+
+    _check_folder(settings)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(settings.folder or settings.id, revision=settings.revision or None)
+    except (OSError, ValueError) as error:
+        raise _loading_error(settings, error) from error
+    tokenizer.chat_template = tokenizer.chat_template or PLAIN_TEMPLATE
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(
+    settings: BaseModelSettings, *, quantisation: Literal["none", "nf4", "int8"], attention: str | None = None
+) -> "PreTrainedModel":
+    """The base model on the GPU if there is one, with weights from safetensors only.
+
+    Raises:
+        ExperimentError: not found, damaged, gated, or it needs a GPU and there is none.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    _check_folder(settings)
+    check_memory(settings)
+    keywords = {"quantization_config": quantisation_config(quantisation)} if quantisation != "none" else {}
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            settings.folder or settings.id,
+            revision=settings.revision or None,
+            dtype=compute_dtype(settings),
+            attn_implementation=attention,
+            use_safetensors=True,
+            device_map={"": "cuda" if torch.cuda.is_available() else "cpu"},
+            **keywords,
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _loading_error(settings, error) from error
+
+
+def compute_dtype(settings: BaseModelSettings) -> "torch.dtype":
+    """The dtype to compute in; ``auto`` is bfloat16 on a GPU and float32 on a CPU."""
+    import torch
+
+    if settings.dtype != "auto":
+        return getattr(torch, settings.dtype)
+    return torch.bfloat16 if torch.cuda.is_available() else torch.float32
+
+
+def quantisation_config(quantisation: Literal["nf4", "int8"]) -> "BitsAndBytesConfig":
+    """How bitsandbytes holds the base weights: QLoRA's recipe (arXiv 2305.14314) for nf4, or 8 bits."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if quantisation == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+
+
+def check_memory(settings: BaseModelSettings) -> None:
+    """Refuse a model that needs a GPU where there is none. Raises ExperimentError."""
+    import torch
+
+    if settings.memory_gb and not torch.cuda.is_available():
+        raise ExperimentError(
+            f"base model {settings.id!r} needs about {settings.memory_gb:g} GB of GPU memory, and there is no GPU. "
+            'Try --experiment miniature, or see README, "On a GPU".'
+        )
+
+
+def _check_folder(settings: BaseModelSettings) -> None:
+    is_path = settings.id.startswith((".", "/", "~")) or settings.id.count("/") > 1
+    if is_path and settings.folder is None:
+        raise ExperimentError(f"base model not found: no folder {settings.id!r} (base_model.id of the experiment).")
+
+
+def _loading_error(settings: BaseModelSettings, error: Exception) -> ExperimentError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if settings.folder is not None:
+        return ExperimentError(f"base model in {str(settings.folder)!r} cannot be loaded: {reason}")
+    return ExperimentError(f"base model {settings.id!r} cannot be loaded: {reason} If it is gated: hf auth login")

@@ -1,0 +1,79 @@
+"""What a training shows while it runs: one progress bar, and nothing of the libraries below it."""
+
+import logging
+import math
+import time
+import warnings
+from pathlib import Path
+
+from tqdm import tqdm
+from transformers import TrainerCallback
+
+from trainer.experiment import ExperimentError
+
+
+def quiet_libraries() -> None:
+    """Silence warnings, logs and progress bars of the libraries, for a process whose terminal is ours."""
+    import datasets
+    from transformers.utils import logging as transformers_logging
+
+    warnings.simplefilter("ignore")
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    for name in ("bitsandbytes", "peft", "trl", "accelerate"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class StepReport(TrainerCallback):
+    """Keeps every step's loss and shows a bar with loss, speed and time left.
+
+    ``step_tokens`` are the tokens of each step's questions, prompts included. A loss that is no number ends the training.
+    """
+
+    def __init__(self, label: str, step_tokens: list[int], *, visible: bool):
+        self.losses: list[float] = []
+        self.seconds = 0.0  # since the first step began
+        self._label, self._step_tokens, self._visible = label, step_tokens, visible
+
+    @property
+    def tokens(self) -> int:
+        """Questions' tokens of all steps, the schema counted for each question."""
+        return sum(self._step_tokens)
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Of the steps so far, counted in the same way."""
+        return sum(self._step_tokens[: len(self.losses)]) / self.seconds if self.seconds else 0.0
+
+    def on_train_begin(self, args, state, control, **_):
+        self._start = time.monotonic()
+        self._bar = tqdm(total=len(self._step_tokens), desc=self._label, unit="step", disable=not self._visible)
+
+    def on_log(self, args, state, control, logs=None, **_):
+        if "loss" not in (logs or {}):
+            return
+        self.losses.append(logs["loss"])
+        self.seconds = time.monotonic() - self._start
+        self._bar.set_postfix_str(f"loss {logs['loss']:.3f}, {self.tokens_per_s:,.0f} tokens/s", refresh=False)
+        self._bar.update()
+        if not math.isfinite(logs["loss"]):
+            raise ExperimentError(
+                f"{self._label}: the loss is {logs['loss']} at step {len(self.losses)}. Lower learning_rate, or raise warmup_steps."
+            )
+
+    def close(self) -> None:
+        """Take the bar off the terminal's current line, also after a failure."""
+        if hasattr(self, "_bar"):
+            self._bar.close()
+
+
+class SaveCheckpoints(TrainerCallback):
+    """Keeps the adapter of every ``save_steps`` steps as ``checkpoints/step-N``, a PEFT folder like the final one."""
+
+    def __init__(self, folder: Path, save_steps: int):
+        self._folder, self._save_steps = folder, save_steps
+
+    def on_step_end(self, args, state, control, model=None, **_):
+        if state.global_step % self._save_steps == 0:
+            model.save_pretrained(self._folder / "checkpoints" / f"step-{state.global_step}")

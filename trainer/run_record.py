@@ -1,0 +1,63 @@
+"""``run.json``: what an adapter was made from, by what and how, beside its weights."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.experiment import REPOSITORY
+from trainer.lora_run import LoraRun
+
+if TYPE_CHECKING:
+    import torch
+
+PACKAGES = ("torch", "transformers", "tokenizers", "peft", "trl", "accelerate", "bitsandbytes", "datasets", "safetensors")
+
+
+def write_run_record(run: LoraRun, folder: Path, **measured: dict) -> None:
+    """Write ``run.json`` into ``folder``: every setting, the sections in ``measured``, versions and hardware."""
+    record = {
+        "experiment": run.experiment,
+        "adapter": run.adapter,
+        "seed": run.seed,
+        "max_train_samples": run.max_train_samples,
+        "command": run.command,
+        "base_model": run.base_model.model_dump(mode="json"),
+        "settings": run.settings.model_dump(mode="json"),
+        "identity": run.identity,
+        "fingerprint": run.fingerprint,
+        **measured,
+        "versions": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}},
+        "git_commit": _git_commit(),
+        "hardware": _hardware(),
+    }
+    (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def adapter_hash(state: dict[str, "torch.Tensor"]) -> str:
+    """sha256 over the names and bytes of an adapter's weights, whatever their order and device."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, weights in sorted(state.items()):
+        digest.update(f"{name} {weights.dtype} {tuple(weights.shape)}\n".encode())
+        digest.update(weights.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _git_commit() -> str | None:
+    command = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _hardware() -> dict:
+    import torch
+
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {"machine": platform.machine(), "threads": torch.get_num_threads(), "gpus": gpus}

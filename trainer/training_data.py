@@ -1,0 +1,72 @@
+"""What an adapter is trained on: which questions, as which texts. Nothing here knows a tokenizer."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from random import Random
+
+from trainer.experiment import ExperimentError
+from trainer.prompts import Prompt, spider_prompt
+from trainer.spider_data import SpiderFolder, SpiderQuestion
+
+# A literal in quotes stays as it is; the first group is then set.
+_LITERAL_OR_SPACE = re.compile(r"""('[^']*'|"[^"]*"|`[^`]*`)|\s+""")
+
+
+@dataclass(frozen=True)
+class TrainingText:
+    """One training question as prompt and reply; questions with the same ``group`` begin with the same schema."""
+
+    id: str
+    group: str
+    prompt: Prompt
+    completion: str
+
+
+def training_texts(spider: SpiderFolder, seed: int, max_samples: int | None = None) -> list[TrainingText]:
+    """Every training question, or ``max_samples`` of them drawn with ``seed``.
+
+    Raises:
+        ExperimentError: a training question's database is a dev database, so that dev would no longer measure anything.
+    """
+    questions = spider.train()
+    _refuse_dev_databases(spider, questions)
+    if max_samples is not None:
+        questions = Random(f"training sample {seed}").sample(questions, min(max_samples, len(questions)))
+    return [
+        TrainingText(
+            id=question.id,
+            group=question.db_id,
+            prompt=spider_prompt(spider.schemas[question.db_id], question.question),
+            completion=tidy_sql(question.gold_sql),
+        )
+        for question in questions
+    ]
+
+
+def _refuse_dev_databases(spider: SpiderFolder, questions: list[SpiderQuestion]) -> None:
+    dev = {question.db_id for question in spider.dev()}
+    leaked = [question.id for question in questions if question.db_id in dev]
+    if leaked:
+        raise ExperimentError(
+            f"{len(leaked)} training questions are on dev databases, the first is {leaked[0]!r}: the evaluation would measure "
+            f"what was trained on. Take them out of the training files in {str(spider.root)!r}."
+        )
+
+
+def tidy_sql(sql: str) -> str:
+    """``sql`` on one line with single spaces and no semicolon at the end; literals stay as they are.
+
+    >>> tidy_sql("SELECT  name FROM t\\n WHERE a = 'x  y' ;")
+    "SELECT name FROM t WHERE a = 'x  y'"
+    """
+    return _LITERAL_OR_SPACE.sub(lambda match: match[1] or " ", sql).strip(" ;")
+
+
+def data_hash(texts: list[TrainingText]) -> str:
+    """sha256 over every prompt and reply, in order."""
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(json.dumps([text.id, text.prompt.messages, text.completion]).encode())
+    return digest.hexdigest()

@@ -3,6 +3,7 @@
 Values compare as Python compares them: 1 equals 1.0, 1 does not equal "1", floats have no tolerance.
 """
 
+import marshal
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
@@ -44,6 +45,9 @@ def official_equal(gold_rows: Rows, predicted_rows: Rows, *, ordered: bool) -> b
     False
     """
     if not gold_rows and not predicted_rows:
+        return True
+    # Most right predictions return the very rows of the gold query, and bytes compare a hundred times faster than rows.
+    if marshal.dumps(gold_rows, 2) == marshal.dumps(predicted_rows, 2):
         return True
     if len(gold_rows) != len(predicted_rows) or len(gold_rows[0]) != len(predicted_rows[0]):
         return False

@@ -92,10 +92,9 @@ def build_trainer(
     """TRL's trainer over these steps, its adapter freshly initialised from the run's seed."""
     from datasets import Dataset
     from transformers import PrinterCallback
-    from trl import SFTTrainer
 
     from trainer.progress import SaveCheckpoints
-    from trainer.shared_schema import use_shared_schema_attention
+    from trainer.shared_schema import RowTrainer, use_shared_schema_attention
 
     settings = run.settings
     micro_batch_size = settings.micro_batch_size or settings.batch_size
@@ -103,7 +102,7 @@ def build_trainer(
         raise ExperimentError(f"{run.adapter}: micro_batch_size = {micro_batch_size} does not divide batch_size = {settings.batch_size}.")
     model = load_model(run.base_model, quantisation=run.quantisation)
     use_shared_schema_attention(model, settings.max_length)
-    trainer = SFTTrainer(
+    trainer = RowTrainer(
         model,
         _sft_config(run, len(steps), settings.batch_size // micro_batch_size, folder),
         data_collator=_tensors,

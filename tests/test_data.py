@@ -61,8 +61,14 @@ def found(spider: SpiderFolder, db_id: str) -> dict[str, set[str]]:
     """Tables and columns by the database itself."""
     with contextlib.closing(sqlite3.connect(f"file:{spider.database_path(db_id)}?mode=ro", uri=True)) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        columns = {name: connection.execute("SELECT name FROM pragma_table_info(?)", (name,)).fetchall() for name in tables}
-    return {name.lower(): {column.lower() for (column,) in own} for name, own in columns.items() if name != "sqlite_sequence"}
+        columns = {
+            name: connection.execute("SELECT name FROM pragma_table_info(?)", (name,)).fetchall() for name in tables
+        }
+    return {
+        name.lower(): {column.lower() for (column,) in own}
+        for name, own in columns.items()
+        if name != "sqlite_sequence"
+    }
 
 
 def test_a_copy_that_claims_to_be_spider_dev_is_the_official_one(spider: SpiderFolder):

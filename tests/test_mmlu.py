@@ -11,7 +11,11 @@ def test_mmlu(task: Task, answer: dict, record_score):
     """The right option has the highest log-likelihood; a wrong choice fails with one line."""
     log_likelihoods = answer["log_likelihoods"]
     letter = task.row["scoring"] == "letter"
-    chosen = choose_letter(log_likelihoods) if letter else choose_cloze(log_likelihoods, [len(c) for c in task.question.choices])
+    chosen = (
+        choose_letter(log_likelihoods)
+        if letter
+        else choose_cloze(log_likelihoods, [len(c) for c in task.question.choices])
+    )
     record_score(
         chosen=chosen,
         correct=int(chosen == task.question.answer),

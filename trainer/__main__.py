@@ -1,12 +1,14 @@
 """Train the experiment's adapters: ``python -m trainer [NAME[:SEED] ...]``."""
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
 
-from trainer.experiment import Experiment, ExperimentError, load_experiment, shipped_experiments
+from trainer.experiment import ExperimentError, load_experiment, shipped_experiments
 from trainer.lora_run import LoraRun, adapter_state, lora_run, must_train
+from trainer.quiet import quiet_libraries
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -21,7 +23,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nstopped; adapters finished before are kept, the unfinished one is not. Run the same command to go on.", file=sys.stderr)
+        print(
+            "\nstopped; adapters finished before are kept, the unfinished one is not. Run the same command to go on.",
+            file=sys.stderr,
+        )
         return INTERRUPTED
     return 0
 
@@ -32,23 +37,40 @@ def _parser() -> argparse.ArgumentParser:
         description="Train LoRA adapters on Spider train. A finished adapter of the same settings is left alone.",
         epilog="example: python -m trainer cfg1 cfg2:7 --experiment miniature",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME[:SEED]", help="configurations of the experiment (default: all of them)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME[:SEED]", help="configurations of the experiment (default: all of them)"
+    )
     parser.add_argument(
         "--experiment",
         default="miniature",
         metavar="NAME_OR_PATH",
         help=f"{', '.join(shipped_experiments())}, or a TOML file (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=_natural, metavar="N", help="seed of the names given without one (default: the experiment's)")
-    parser.add_argument("--spider", metavar="DIR_OR_ZIP", help="Spider's folder or official zip (default: the experiment's)")
     parser.add_argument(
-        "--results", type=Path, default=Path("results"), metavar="DIR", help="adapters go to DIR/EXPERIMENT/adapters (default: %(default)s)"
+        "--seed", type=_natural, metavar="N", help="seed of the names given without one (default: the experiment's)"
     )
     parser.add_argument(
-        "--max-train-samples", type=_positive, metavar="N", help="train on N questions only, into a folder of its own (default: all)"
+        "--spider", metavar="DIR_OR_ZIP", help="Spider's folder or official zip (default: the experiment's)"
     )
     parser.add_argument(
-        "--save-steps", type=_positive, default=0, metavar="N", help="keep the adapter of every N steps too (default: the last only)"
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="adapters go to DIR/EXPERIMENT/adapters (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-train-samples",
+        type=_positive,
+        metavar="N",
+        help="train on N questions only, into a folder of its own (default: all)",
+    )
+    parser.add_argument(
+        "--save-steps",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="keep the adapter of every N steps too (default: the last only)",
     )
     parser.add_argument("--overwrite", action="store_true", help="train again what is already there")
     parser.add_argument("--dry-run", action="store_true", help="show what would be trained, then exit")
@@ -71,7 +93,9 @@ def _runs(options: argparse.Namespace) -> list[LoraRun]:
     """The trainings asked for, in order, each once. Raises ExperimentError."""
     experiment = load_experiment(options.experiment)
     if options.spider:
-        experiment = experiment.model_copy(update={"spider": experiment.spider.model_copy(update={"source": options.spider})})
+        experiment = experiment.model_copy(
+            update={"spider": experiment.spider.model_copy(update={"source": options.spider})}
+        )
     names = dict.fromkeys(_name_and_seed(name, options.seed) for name in options.names or experiment.adapters)
     return [
         lora_run(
@@ -97,12 +121,11 @@ def _train(runs: list[LoraRun], options: argparse.Namespace) -> None:
     # All are looked at first: what cannot be trained is said before the minutes that the others take.
     pending = [run for run in runs if must_train(run, overwrite=options.overwrite)]
     if pending:
-        from trainer.lora import train_adapter
-        from trainer.progress import quiet_libraries
-
         quiet_libraries()
     for run in runs:
         if run in pending:
+            from trainer.lora import train_adapter
+
             train_adapter(run, overwrite=options.overwrite, show_progress=True)
             print(f"{run.label}: trained, in {run.output_dir}")
         else:
@@ -112,7 +135,6 @@ def _train(runs: list[LoraRun], options: argparse.Namespace) -> None:
 def _describe(runs: list[LoraRun], options: argparse.Namespace) -> None:
     from trainer.base_model import load_tokenizer
     from trainer.lora import plan
-    from trainer.progress import quiet_libraries
 
     quiet_libraries()
     for run in runs:
@@ -121,8 +143,11 @@ def _describe(runs: list[LoraRun], options: argparse.Namespace) -> None:
         print(f"{run.label}: {adapter_state(run)}, in {run.output_dir}")
         print(f"  base model {run.base_model.id}, quantisation {run.quantisation}")
         print("  " + ", ".join(f"{name} {value}" for name, value in run.settings.model_dump(mode="json").items()))
-        print(f"  {len(run.texts):,} questions, {len(dropped):,} of them too long; {len(steps):,} steps, {tokens:,} tokens")
+        print(f"  {len(run.texts):,} questions, {len(dropped):,} too long; {len(steps):,} steps, {tokens:,} tokens")
 
 
 if __name__ == "__main__":
+    # Torch's threads spin while they wait for each other. Where another process needs one of two cores, training then
+    # takes five times as long; asleep they cost a tenth of the speed on an idle machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(main())

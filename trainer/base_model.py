@@ -27,7 +27,7 @@ def load_tokenizer(settings: BaseModelSettings) -> "PreTrainedTokenizerBase":
     """
     from transformers import AutoTokenizer
 
-    _check_folder(settings)
+    check_folder(settings)
     try:
         tokenizer = AutoTokenizer.from_pretrained(settings.folder or settings.id, revision=settings.revision or None)
     except (OSError, ValueError) as error:
@@ -50,7 +50,7 @@ def load_model(
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
-    _check_folder(settings)
+    check_folder(settings)
     check_memory(settings)
     keywords = {"quantization_config": quantisation_config(quantisation)} if quantisation != "none" else {}
     try:
@@ -102,7 +102,8 @@ def check_memory(settings: BaseModelSettings) -> None:
         )
 
 
-def _check_folder(settings: BaseModelSettings) -> None:
+def check_folder(settings: BaseModelSettings) -> None:
+    """Refuse a path where no folder is, which would be taken for a Hub id. Raises ExperimentError."""
     is_path = settings.id.startswith((".", "/", "~")) or settings.id.count("/") > 1
     if is_path and settings.folder is None:
         raise ExperimentError(f"base model not found: no folder {settings.id!r} (base_model.id of the experiment).")
@@ -112,4 +113,7 @@ def _loading_error(settings: BaseModelSettings, error: Exception) -> ExperimentE
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     if settings.folder is not None:
         return ExperimentError(f"base model in {str(settings.folder)!r} cannot be loaded: {reason}")
-    return ExperimentError(f"base model {settings.id!r} cannot be loaded: {reason} If it is gated: hf auth login")
+    return ExperimentError(
+        f"base model {settings.id!r} cannot be loaded from the Hub: {reason} "
+        "(Check the id and the connection; gated models need: hf auth login)"
+    )

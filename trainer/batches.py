@@ -33,7 +33,7 @@ class TokenisedText:
 
 
 def tokenise(texts: list[TrainingText], tokenizer, max_length: int) -> tuple[list[TokenisedText], list[str]]:
-    """The texts in the model's chat template, and the ids of those that were dropped: longer than ``max_length`` tokens.
+    """The texts in the model's chat template, and the ids of those dropped: longer than ``max_length`` tokens.
 
     Raises:
         ExperimentError: the template writes a prompt differently once a reply follows, or no text is short enough.
@@ -42,7 +42,9 @@ def tokenise(texts: list[TrainingText], tokenizer, max_length: int) -> tuple[lis
     kept = [text for text in tokenised if len(text.tokens) <= max_length]
     if not kept:
         shortest = min(len(text.tokens) for text in tokenised)
-        raise ExperimentError(f"max_length = {max_length}: no training question fits, the shortest has {shortest} tokens.")
+        raise ExperimentError(
+            f"max_length = {max_length}: no training question fits, the shortest has {shortest} tokens."
+        )
     return kept, [text.id for text in tokenised if len(text.tokens) > max_length]
 
 
@@ -53,13 +55,15 @@ def _tokenise(text: TrainingText, tokenizer) -> TokenisedText:
     tokens = tokenizer.apply_chat_template([*messages, reply], return_dict=False)
     if tokens[: len(prompt)] != prompt:
         raise ExperimentError(
-            f"the chat template of {tokenizer.name_or_path!r} writes the prompt of {text.id!r} differently once a reply "
-            "follows, so the adapter would be trained on other prompts than it is asked."
+            f"the chat template of {tokenizer.name_or_path!r} writes the prompt of {text.id!r} differently once "
+            "a reply follows, so the adapter would be trained on other prompts than it is asked."
         )
     return TokenisedText(text.id, text.group, tokens, len(prompt))
 
 
-def plan_steps(texts: Sequence[TokenisedText], *, batch_size: int, epochs: float, seed: int) -> list[list[TokenisedText]]:
+def plan_steps(
+    texts: Sequence[TokenisedText], *, batch_size: int, epochs: float, seed: int
+) -> list[list[TokenisedText]]:
     """The questions of every optimiser step. Batches are full: an epoch's last one is filled up from the next epoch."""
     steps = max(1, round(epochs * len(texts) / batch_size))
     questions = _endless(texts, Random(f"order {seed}"))
@@ -95,10 +99,9 @@ def order_hash(steps: list[list[TokenisedText]]) -> str:
     return hashlib.sha256("\n".join(" ".join(text.id for text in step) for step in steps).encode()).hexdigest()
 
 
-def rows_of(steps: list[list[TokenisedText]], micro_batch_size: int) -> Iterator[dict]:
-    """One row a forward pass, ``micro_batch_size`` questions in each."""
-    for step in steps:
-        yield from (build_row(part) for part in _cut(step, micro_batch_size))
+def cut_rows(steps: list[list[TokenisedText]], micro_batch_size: int) -> list[list[TokenisedText]]:
+    """The questions of each forward pass, ``micro_batch_size`` of them."""
+    return [part for step in steps for part in _cut(step, micro_batch_size)]
 
 
 def build_row(texts: list[TokenisedText]) -> dict:

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXPERIMENTS = Path(__file__).parent / "experiments"
 
-AdapterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")]
+# What may be part of a folder's name, a test id and a pytest -k expression.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")]
 
 
 class ExperimentError(ValueError):
@@ -87,7 +88,7 @@ class AdapterSettings(Settings):
 class Experiment(Settings):
     """A study: one base model, its questions, and the adapters trained on it."""
 
-    name: str
+    name: Name  # of the results folder
     description: str = ""
     note: str = ""  # printed in every report, e.g. that the miniature shows the method only
     seed: int = Field(42, ge=0)
@@ -95,7 +96,7 @@ class Experiment(Settings):
     base_model: BaseModelSettings
     spider: SpiderSettings
     mmlu: MmluSettings
-    adapters: dict[AdapterName, AdapterSettings]
+    adapters: dict[Name, AdapterSettings]
     gates: tuple[str, ...] = ()
     argument: str = Field("", exclude=True)  # what ``--experiment`` takes to name it again
 
@@ -142,7 +143,8 @@ def load_experiment(name_or_path: str) -> Experiment:
 def _unknown_experiment(name: str) -> str:
     close = difflib.get_close_matches(name, shipped_experiments(), n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"unknown experiment {name!r}.{hint} Shipped: {', '.join(shipped_experiments())}; or give a path to a TOML file."
+    shipped = ", ".join(shipped_experiments())
+    return f"unknown experiment {name!r}.{hint} Shipped: {shipped}; or give a path to a TOML file."
 
 
 def _explain(problem: dict) -> str:
@@ -158,7 +160,12 @@ def _explain(problem: dict) -> str:
 
 
 def _known_keys(parents: list[str]) -> list[str]:
-    sections = {"base_model": BaseModelSettings, "spider": SpiderSettings, "mmlu": MmluSettings, "adapters": AdapterSettings}
+    sections = {
+        "base_model": BaseModelSettings,
+        "spider": SpiderSettings,
+        "mmlu": MmluSettings,
+        "adapters": AdapterSettings,
+    }
     return list((sections[parents[0]] if parents and parents[0] in sections else Experiment).model_fields)
 
 

@@ -5,7 +5,13 @@ from pathlib import Path
 
 from trainer.experiment import BaseModelSettings
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+)
 _SAMPLE = 1 << 20  # bytes read at each end of a file
 
 

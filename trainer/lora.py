@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.base_model import compute_dtype, load_model, load_tokenizer
-from trainer.batches import TokenisedText, order_hash, plan_steps, rows_of, tokenise
+from trainer.base_model import check_memory, compute_dtype, load_model, load_tokenizer
+from trainer.batches import TokenisedText, build_row, cut_rows, order_hash, plan_steps, tokenise
 from trainer.experiment import ExperimentError
 from trainer.lora_run import LoraRun, must_train
 from trainer.run_record import adapter_hash, write_run_record
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def train_adapter(run: LoraRun, *, overwrite: bool = False, show_progress: bool = False) -> Path:
     """Fine-tune one adapter on Spider train and return its folder; a finished one of the same settings is left alone.
 
-    Loss is taken on the SQL only. Questions longer than ``max_length`` tokens are dropped, not cut, and named in ``run.json``.
-    The folder appears when the training has ended, complete: an interrupted one leaves none.
+    Loss is taken on the SQL only. Questions longer than ``max_length`` tokens are dropped, not cut, and named in
+    ``run.json``. The folder appears when the training has ended, complete: an interrupted one leaves none.
 
     Raises:
         ExperimentError: a finished adapter of other settings (unless ``overwrite``), data or base model that cannot be
@@ -38,21 +38,30 @@ def train_adapter(run: LoraRun, *, overwrite: bool = False, show_progress: bool 
 
 @contextlib.contextmanager
 def _finished_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write into that becomes ``folder`` in one step at the end, and is removed when that is not reached."""
-    unfinished, old = folder.with_name(f"{folder.name}.unfinished"), folder.with_name(f"{folder.name}.old")
+    """A folder to write into that becomes ``folder`` at the end, and is removed when the end is not reached."""
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
     except OSError as error:
-        raise ExperimentError(f"cannot write to {str(folder.parent)!r}: {error.strerror}. Choose another with --results.") from None
+        raise ExperimentError(
+            f"cannot write to {str(folder.parent)!r}: {error.strerror}. Choose another place with --results."
+        ) from None
     try:
         yield unfinished
-        if folder.exists():
-            folder.rename(old)
-        unfinished.rename(folder)
+        _replace(folder, unfinished)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _replace(folder: Path, by: Path) -> None:
+    """Rename ``by`` to ``folder``; what was there is deleted only after that."""
+    old = folder.with_name(f"{folder.name}.old")
+    if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
+    by.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def plan(run: LoraRun, tokenizer) -> tuple[list[list[TokenisedText]], list[str]]:
@@ -67,6 +76,7 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> None:
 
     from trainer.progress import StepReport
 
+    check_memory(run.base_model)
     tokenizer = load_tokenizer(run.base_model)
     steps, dropped = plan(run, tokenizer)
     report = StepReport(run.label, [sum(len(text.tokens) for text in step) for step in steps], visible=show_progress)
@@ -99,14 +109,18 @@ def build_trainer(
     settings = run.settings
     micro_batch_size = settings.micro_batch_size or settings.batch_size
     if settings.batch_size % micro_batch_size:
-        raise ExperimentError(f"{run.adapter}: micro_batch_size = {micro_batch_size} does not divide batch_size = {settings.batch_size}.")
+        raise ExperimentError(
+            f"{run.adapter}: micro_batch_size = {micro_batch_size} does not divide batch_size = {settings.batch_size}."
+        )
     model = load_model(run.base_model, quantisation=run.quantisation)
     use_shared_schema_attention(model, settings.max_length)
+    rows = cut_rows(steps, micro_batch_size)
     trainer = RowTrainer(
         model,
         _sft_config(run, len(steps), settings.batch_size // micro_batch_size, folder),
-        data_collator=_tensors,
-        train_dataset=Dataset.from_list(list(rows_of(steps, micro_batch_size))),
+        # Rows are built when their turn comes: all at once they would be the epochs' tokens over again.
+        data_collator=lambda places: row_tensors(rows[places[0]["row"]]),
+        train_dataset=Dataset.from_dict({"row": range(len(rows))}),
         processing_class=tokenizer,
         peft_config=_lora_config(run, model),
         callbacks=[report, *([SaveCheckpoints(folder, run.save_steps)] if run.save_steps else [])],
@@ -116,12 +130,11 @@ def build_trainer(
     return trainer
 
 
-def _tensors(rows: list[dict]) -> dict:
-    """The one row of a forward pass as tensors (1, tokens); its layout goes along as it is."""
+def row_tensors(texts: list[TokenisedText]) -> dict:
+    """The questions of a forward pass as tensors (1, tokens), and their layout."""
     import torch
 
-    (row,) = rows
-    return {name: values if name == "layout" else torch.tensor([values]) for name, values in row.items()}
+    return {name: values if name == "layout" else torch.tensor([values]) for name, values in build_row(texts).items()}
 
 
 def _lora_config(run: LoraRun, model: "PreTrainedModel") -> "LoraConfig":
@@ -133,7 +146,11 @@ def _lora_config(run: LoraRun, model: "PreTrainedModel") -> "LoraConfig":
         _check_targets(targets, model)
         targets = list(targets)
     return LoraConfig(
-        task_type="CAUSAL_LM", r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=targets
+        task_type="CAUSAL_LM",
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=targets,
     )
 
 
@@ -142,11 +159,15 @@ def _check_targets(targets: tuple[str, ...], model: "PreTrainedModel") -> None:
     import torch
 
     head = model.get_output_embeddings()
-    linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head]
+    linear = [
+        name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head
+    ]
     for target in targets:
         if not any(f".{name}".endswith(f".{target}") for name in linear):
             known = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
-            raise ExperimentError(f"target_modules: the base model has no linear layer {target!r} to adapt. It has {known}.")
+            raise ExperimentError(
+                f"target_modules: the base model has no linear layer {target!r} to adapt. It has {known}."
+            )
 
 
 def _sft_config(run: LoraRun, steps: int, rows_per_step: int, folder: Path) -> "SFTConfig":
@@ -163,6 +184,7 @@ def _sft_config(run: LoraRun, steps: int, rows_per_step: int, folder: Path) -> "
         gradient_accumulation_steps=rows_per_step,
         train_sampling_strategy="sequential",
         remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.scheduler,

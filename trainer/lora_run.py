@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from trainer.base_model import check_folder
+from trainer.batches import QUESTIONS_PER_SCHEMA
 from trainer.experiment import AdapterSettings, BaseModelSettings, Experiment, ExperimentError
 from trainer.identity import base_identity, tokenizer_identity
 from trainer.spider_data import open_spider
@@ -47,7 +49,11 @@ class LoraRun:
             "base_model.tokenizer": tokenizer_identity(base) if base.folder else None,
             "base_model.dtype": base.dtype,
             "base_model.quantisation": self.quantisation,
-            **{f"adapter.{name}": value for name, value in self.settings.model_dump(mode="json", exclude={"quantisation"}).items()},
+            **{
+                f"adapter.{name}": value
+                for name, value in self.settings.model_dump(mode="json", exclude={"quantisation"}).items()
+            },
+            "questions_per_schema": QUESTIONS_PER_SCHEMA,
             "seed": self.seed,
             "data": data_hash(self.texts),
             "method": _METHOD,
@@ -85,7 +91,9 @@ def lora_run(
     if name not in experiment.adapters:
         close = difflib.get_close_matches(name, experiment.adapters, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ExperimentError(f"unknown adapter {name!r}.{hint} Experiment {experiment.name!r} has {', '.join(experiment.adapters)}.")
+        raise ExperimentError(
+            f"unknown adapter {name!r}.{hint} Experiment {experiment.name!r} has {', '.join(experiment.adapters)}."
+        )
     seed = experiment.seed if seed is None else seed
     suffix = "" if max_train_samples is None else f"-n{max_train_samples}"
     return LoraRun(
@@ -98,13 +106,13 @@ def lora_run(
         output_dir=results_dir / experiment.name / "adapters" / f"{name}-seed{seed}{suffix}",
         max_train_samples=max_train_samples,
         save_steps=save_steps,
-        command=f"python -m trainer {name}:{seed} --experiment {experiment.argument}"
+        command=f"python -m trainer {name}:{seed} --experiment {experiment.argument} --results {results_dir}"
         + (f" --max-train-samples {max_train_samples}" if max_train_samples is not None else ""),
     )
 
 
 def adapter_state(run: LoraRun) -> Literal["missing", "ready", "stale"]:
-    """Whether the adapter is there and made by these very settings. ``stale``: made by others. Reads the training data."""
+    """Whether the adapter is there, made by these very settings; ``stale``: made by others. Reads the training data."""
     if not (run.output_dir / "adapter_model.safetensors").is_file():
         return "missing"
     return "stale" if differing_settings(run) else "ready"
@@ -114,15 +122,17 @@ def must_train(run: LoraRun, *, overwrite: bool = False) -> bool:
     """Whether the adapter is yet to be trained, or is to be trained again.
 
     Raises:
-        ExperimentError: a finished adapter of other settings is there, and ``overwrite`` was not given.
+        ExperimentError: a finished adapter of other settings is there and ``overwrite`` was not given, or there is no
+            base model or training data to use. Nothing has been loaded by then.
     """
-    state = adapter_state(run)
-    if state == "stale" and not overwrite:
-        differences = "\n  ".join(differing_settings(run))
-        raise ExperimentError(
-            f"{str(run.output_dir)!r} holds an adapter of other settings:\n  {differences}\nTrain it again: {run.command} --overwrite"
-        )
-    return overwrite or state == "missing"
+    check_folder(run.base_model)
+    if not run.texts:
+        raise ExperimentError(f"there are no training questions in {run.spider!r}")
+    state = "missing" if overwrite else adapter_state(run)
+    if state == "stale":
+        lines = [f"{str(run.output_dir)!r} holds an adapter of other settings:", *differing_settings(run)]
+        raise ExperimentError("\n  ".join(lines) + f"\nTrain it again: {run.command} --overwrite")
+    return state == "missing"
 
 
 def differing_settings(run: LoraRun) -> list[str]:
@@ -138,4 +148,4 @@ def differing_settings(run: LoraRun) -> list[str]:
 
 def _short(value: object) -> str:
     text = json.dumps(value)
-    return f"{text[:12]}...\"" if len(text) > 60 else text
+    return f'{text[:12]}..."' if len(text) > 60 else text

@@ -1,9 +1,7 @@
-"""What a training shows while it runs: one progress bar, and nothing of the libraries below it."""
+"""What happens beside the steps of a training: the progress bar, the loss curve, checkpoints."""
 
-import logging
 import math
 import time
-import warnings
 from pathlib import Path
 
 from tqdm import tqdm
@@ -12,23 +10,10 @@ from transformers import TrainerCallback
 from trainer.experiment import ExperimentError
 
 
-def quiet_libraries() -> None:
-    """Silence warnings, logs and progress bars of the libraries, for a process whose terminal is ours."""
-    import datasets
-    from transformers.utils import logging as transformers_logging
-
-    warnings.simplefilter("ignore")
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    datasets.disable_progress_bars()
-    for name in ("bitsandbytes", "peft", "trl", "accelerate"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
 class StepReport(TrainerCallback):
     """Keeps every step's loss and shows a bar with loss, speed and time left.
 
-    ``step_tokens`` are the tokens of each step's questions, prompts included. A loss that is no number ends the training.
+    ``step_tokens`` are the tokens of each step's questions, prompts included. A loss that is no number ends it all.
     """
 
     def __init__(self, label: str, step_tokens: list[int], *, visible: bool):
@@ -59,7 +44,8 @@ class StepReport(TrainerCallback):
         self._bar.update()
         if not math.isfinite(logs["loss"]):
             raise ExperimentError(
-                f"{self._label}: the loss is {logs['loss']} at step {len(self.losses)}. Lower learning_rate, or raise warmup_steps."
+                f"{self._label}: the loss is {logs['loss']} at step {len(self.losses)}. "
+                "Lower learning_rate, or raise warmup_steps."
             )
 
     def close(self) -> None:

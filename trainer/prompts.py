@@ -87,7 +87,9 @@ def mmlu_block(question: str, choices: Sequence[str], answer: str | None = None)
     return "\n".join([*lines, "Answer:" if answer is None else f"Answer: {answer}"])
 
 
-def mmlu_text(subject: str, question: str, choices: Sequence[str], exemplars: Sequence[tuple[str, Sequence[str], str]]) -> str:
+def mmlu_text(
+    subject: str, question: str, choices: Sequence[str], exemplars: Sequence[tuple[str, Sequence[str], str]]
+) -> str:
     """The canonical MMLU prompt, byte for byte what lm-evaluation-harness's ``mmlu`` task sends.
 
     ``exemplars`` are ``(question, choices, answer letter)``; see lm_eval/tasks/mmlu/default/_default_template_yaml.

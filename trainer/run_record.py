@@ -14,7 +14,17 @@ from trainer.lora_run import LoraRun
 if TYPE_CHECKING:
     import torch
 
-PACKAGES = ("torch", "transformers", "tokenizers", "peft", "trl", "accelerate", "bitsandbytes", "datasets", "safetensors")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "trl",
+    "accelerate",
+    "bitsandbytes",
+    "datasets",
+    "safetensors",
+)
 
 
 def write_run_record(run: LoraRun, folder: Path, **measured: dict) -> None:
@@ -30,8 +40,11 @@ def write_run_record(run: LoraRun, folder: Path, **measured: dict) -> None:
         "identity": run.identity,
         "fingerprint": run.fingerprint,
         **measured,
-        "versions": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}},
-        "git_commit": _git_commit(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
+        "git_commit": git_commit(),
         "hardware": _hardware(),
     }
     (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -48,7 +61,7 @@ def adapter_hash(state: dict[str, "torch.Tensor"]) -> str:
     return digest.hexdigest()
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     command = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -36,7 +36,9 @@ def use_shared_schema_attention(model: PreTrainedModel, longest: int) -> None:
     config = model.config.get_text_config()
     window = getattr(config, "sliding_window", None)
     if getattr(config, "attn_logit_softcapping", None) or (window and window < longest):
-        raise ExperimentError(f"the trainer cannot train {config.model_type!r} models: it knows plain causal attention only.")
+        raise ExperimentError(
+            f"the trainer cannot train {config.model_type!r} models: it knows plain causal attention only."
+        )
     AttentionInterface.register(_NAME, _attend)
     model.set_attn_implementation(_NAME)
 

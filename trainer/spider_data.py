@@ -158,7 +158,7 @@ def _schema(entry: dict) -> Schema:
 
 
 def load_questions(path: Path) -> list[SpiderQuestion]:
-    """The questions of ``dev.json``, ``train_spider.json`` or a file of their shape, in file order. Raises SpiderDataError."""
+    """The questions of ``dev.json`` or a file of its shape, in file order. Raises SpiderDataError."""
     return _parsed(path, lambda i, entry: SpiderQuestion(i, entry["db_id"], entry["question"], entry["query"]))
 
 
@@ -203,7 +203,9 @@ def exemplars(spider: SpiderFolder, experiment: Experiment, num_shots: int | Non
         return []
     found = _listed(spider, experiment.spider.exemplars) or _drawn(spider, experiment.seed, wanted)
     if len(found) < wanted:
-        raise SpiderDataError(f"{wanted} exemplars wanted, {len(found)} found. Lower spider.num_shots or list more exemplars.")
+        raise SpiderDataError(
+            f"{wanted} exemplars wanted, {len(found)} found. Lower spider.num_shots or list more exemplars."
+        )
     return found[:wanted]
 
 
@@ -212,7 +214,8 @@ def _listed(spider: SpiderFolder, ids: tuple[str, ...]) -> list[SpiderQuestion]:
     unknown = [name for name in ids if name not in questions]
     if unknown:
         raise SpiderDataError(
-            f"spider.exemplars: {unknown[0]!r} is no training question. Ids are database and place, e.g. {next(iter(questions))!r}."
+            f"spider.exemplars: {unknown[0]!r} is no training question. "
+            f"Ids are database and place, e.g. {next(iter(questions))!r}."
         )
     return [questions[name] for name in ids]
 

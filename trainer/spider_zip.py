@@ -21,7 +21,7 @@ class ZipError(ExperimentError):
 def unpack(archive: Path) -> Path:
     """The folder with the archive's files: a hidden one beside it, made once, and again when the archive changes.
 
-    A single folder at the archive's top is descended into. It appears in one step, so that a killed run leaves no half of it.
+    A single folder at the archive's top is descended into. All of it appears in one step: a killed run leaves no half.
 
     Raises:
         ZipError: no zip, damaged, no place to unpack to, or a member that would escape, is a link or is absurdly large.
@@ -33,10 +33,14 @@ def unpack(archive: Path) -> Path:
         except zipfile.BadZipFile as error:
             raise ZipError(f"{str(archive)!r} is no zip file or is damaged: {error}. Download it again.") from None
         except (RuntimeError, NotImplementedError) as error:  # zipfile's way to refuse encryption and rare compressions
-            raise ZipError(f"{str(archive)!r} cannot be unpacked: {error}. Unpack it yourself and give the folder.") from None
+            raise ZipError(
+                f"{str(archive)!r} cannot be unpacked: {error}. Unpack it yourself and give the folder."
+            ) from None
         except OSError as error:
             reason = error.strerror or error
-            raise ZipError(f"{str(archive)!r} cannot be unpacked beside itself: {reason}. Unpack it and give the folder.") from None
+            raise ZipError(
+                f"{str(archive)!r} cannot be unpacked beside itself: {reason}. Unpack it and give the folder."
+            ) from None
     return _descend(target)
 
 
@@ -65,10 +69,15 @@ def check_members(archive: Path, members: list[zipfile.ZipInfo]) -> None:
     for member in members:
         problem = _problem(member)
         if problem:
-            raise ZipError(f"{str(archive)!r} is not unpacked: its member {member.filename!r} {problem}. Get it from its official source.")
+            raise ZipError(
+                f"{str(archive)!r} is not unpacked: its member {member.filename!r} {problem}. "
+                "Get it from its official source."
+            )
     total = sum(member.file_size for member in members)
     if total > MAX_BYTES or len(members) > MAX_MEMBERS:
-        raise ZipError(f"{str(archive)!r} is not unpacked: it promises {len(members):,} files of {total / 2**30:,.0f} GiB in all.")
+        raise ZipError(
+            f"{str(archive)!r} is not unpacked: it promises {len(members):,} files of {total / 2**30:,.0f} GiB in all."
+        )
 
 
 def _problem(member: zipfile.ZipInfo) -> str | None:

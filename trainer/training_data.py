@@ -50,8 +50,8 @@ def _refuse_dev_databases(spider: SpiderFolder, questions: list[SpiderQuestion])
     leaked = [question.id for question in questions if question.db_id in dev]
     if leaked:
         raise ExperimentError(
-            f"{len(leaked)} training questions are on dev databases, the first is {leaked[0]!r}: the evaluation would measure "
-            f"what was trained on. Take them out of the training files in {str(spider.root)!r}."
+            f"{len(leaked)} training questions are on dev databases, the first is {leaked[0]!r}: the evaluation would "
+            f"measure what was trained on. Take them out of the training files in {str(spider.root)!r}."
         )
 
 

@@ -3,7 +3,11 @@ import pytest
 from fixtures.adapters import Adapter
 from fixtures.gates import GateError, parse_gate
 
-ADAPTERS = [Adapter("base", "base", "base"), Adapter("cfg1", "cfg1", "configuration"), Adapter("cfg1:7", "cfg1-seed7", "configuration")]
+ADAPTERS = [
+    Adapter("base", "base", "base"),
+    Adapter("cfg1", "cfg1", "configuration"),
+    Adapter("cfg1:7", "cfg1-seed7", "configuration"),
+]
 
 
 def summary(suite="spider", adapter="cfg1", accuracy=0.6, difference=0.5, complete=True):

@@ -22,4 +22,8 @@ def test_a_slug_that_begins_with_another_is_told_apart():
 
 def test_other_tests_stay_together_by_module():
     nodeids = ["tests/unit/test_a.py::test_x", "tests/unit/test_a.py::test_y[base-1]", "tests/unit/test_b.py::test_z"]
-    assert batch_labels(nodeids, ["base"], 64) == ["tests/unit/test_a.py", "tests/unit/test_a.py", "tests/unit/test_b.py"]
+    assert batch_labels(nodeids, ["base"], 64) == [
+        "tests/unit/test_a.py",
+        "tests/unit/test_a.py",
+        "tests/unit/test_b.py",
+    ]

@@ -18,7 +18,18 @@ def config_of(pytestconfig):
         config._ensure_unconfigure()
 
 
-@pytest.mark.parametrize("arguments", [[], ["tests"], ["tests/unit"], ["tests/unit/test_gates.py"], ["-v", "--max-samples=3"], ["-x"], ["tests/unit", "-k", "gate"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["tests"],
+        ["tests/unit"],
+        ["tests/unit/test_gates.py"],
+        ["-v", "--max-samples=3"],
+        ["-x"],
+        ["tests/unit", "-k", "gate"],
+    ],
+)
 def test_plain_commands_leave_the_evaluations_out(arguments, config_of):
     assert not evaluations_wanted(config_of(*arguments))
 
@@ -40,7 +51,10 @@ def test_asking_for_an_evaluation_brings_it_in(arguments, config_of):
     assert evaluations_wanted(config_of(*arguments))
 
 
-@pytest.mark.parametrize(("expression", "only"), [("spider", True), ("spider or mmlu", True), ("slow", False), ("not slow", False), ("", False)])
+@pytest.mark.parametrize(
+    ("expression", "only"),
+    [("spider", True), ("spider or mmlu", True), ("slow", False), ("not slow", False), ("", False)],
+)
 def test_the_suites_own_tests_are_imported_only_where_the_expression_can_match_them(expression, only, config_of):
     assert only_evaluations(config_of(*(["-m", expression] if expression else []))) is only
 

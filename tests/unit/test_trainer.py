@@ -1,0 +1,338 @@
+"""``python -m trainer``: two steps on a tiny random model, the folder it leaves, and what it says when it cannot."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from trainer.__main__ import main
+from trainer.experiment import load_experiment
+from trainer.lora_run import adapter_state, lora_run
+
+SPIDER = "fixtures/miniature/spider"
+SAMPLES = 8
+
+EXPERIMENT = """
+seed = 42
+[base_model]
+id = "{model}"
+dtype = "float32"
+[spider]
+source = "{spider}"
+[mmlu]
+source = "unused"
+[adapters.cfg1]
+rank = 2
+alpha = 4
+dropout = 0.1
+target_modules = ["q_proj", "down_proj"]
+learning_rate = 1e-2
+epochs = 2
+batch_size = 8
+micro_batch_size = 4
+[adapters.cfg2]
+rank = 4
+alpha = 4
+target_modules = "all-linear"
+learning_rate = 1e-2
+epochs = 2
+batch_size = 8
+"""
+
+
+@pytest.fixture(scope="module")
+def base_model(tmp_path_factory) -> Path:
+    """A random Llama of two layers with grouped-query attention, its tokenizer and chat template."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from fixtures.miniature.tokenizer import train_tokenizer
+    from trainer.spider_data import open_spider
+    from trainer.training_data import training_texts
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    texts = [text.prompt.messages[0].content for text in training_texts(open_spider(SPIDER), 42, 40)]
+    tokenizer = train_tokenizer([*texts, *(f"Answer: {letter}" for letter in "ABCD" * 50)])
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def experiment_file(base_model, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("experiments") / "tiny.toml"
+    path.write_text(EXPERIMENT.format(model=base_model, spider=SPIDER))
+    return path
+
+
+@pytest.fixture(scope="module")
+def train(experiment_file, tmp_path_factory):
+    """``train("cfg1:7", ...)`` runs the command line and returns its exit status and the adapters' folder.
+
+    Without ``results`` that is a new folder each time.
+    """
+
+    def run(*arguments: str, results: Path | None = None, experiment: Path = experiment_file) -> tuple[int, Path]:
+        results = results or tmp_path_factory.mktemp("results")
+        options = ["--experiment", str(experiment), "--results", str(results), "--max-train-samples", str(SAMPLES)]
+        return main([*arguments, *options]), results / "tiny" / "adapters"
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(train) -> Path:
+    """The adapters' folder after both configurations were trained in one call. Read only."""
+    status, adapters = train()
+    assert status == 0
+    return adapters
+
+
+def record_of(adapter: Path) -> dict:
+    return json.loads((adapter / "run.json").read_text())
+
+
+def changed(experiment_file: Path, tmp_path: Path, old: str, new: str) -> Path:
+    """The experiment with one setting changed."""
+    assert old in experiment_file.read_text()
+    path = tmp_path / "tiny.toml"
+    path.write_text(experiment_file.read_text().replace(old, new, 1))
+    return path
+
+
+def test_an_adapter_has_weights_and_a_record(trained):
+    assert sorted(path.name for path in trained.iterdir()) == ["cfg1-seed42-n8", "cfg2-seed42-n8"]
+    names = {path.name for path in (trained / "cfg1-seed42-n8").iterdir()}
+    assert names >= {"adapter_model.safetensors", "adapter_config.json", "run.json"}
+    assert not any(name.endswith((".bin", ".pt")) for name in names)
+
+
+def test_the_loss_is_finite_and_the_adapter_moved(trained):
+    record = record_of(trained / "cfg1-seed42-n8")
+    assert len(record["training"]["loss"]) == 2
+    assert all(0 < loss < 20 for loss in record["training"]["loss"])
+    assert record["weights"]["initial"] != record["weights"]["final"]
+
+
+def test_only_lora_weights_are_trained(experiment_file, base_model, tmp_path):
+    import torch
+    from safetensors.torch import load_file
+
+    from trainer.base_model import load_tokenizer
+    from trainer.lora import build_trainer, plan
+    from trainer.progress import StepReport
+
+    run = lora_run(load_experiment(str(experiment_file)), "cfg2", results_dir=tmp_path, max_train_samples=SAMPLES)
+    tokenizer = load_tokenizer(run.base_model)
+    steps, _ = plan(run, tokenizer)
+    trainer = build_trainer(run, tokenizer, steps, tmp_path, StepReport("tiny", [1] * len(steps), visible=False))
+    trainer.train()
+    after = {
+        name.replace(".base_layer", ""): weights
+        for name, weights in trainer.model.base_model.model.state_dict().items()
+    }
+    before = load_file(base_model / "model.safetensors")
+    assert all(torch.equal(weights, after[name]) for name, weights in before.items())
+    assert {
+        name for name, weights in trainer.model.named_parameters() if weights.requires_grad and "lora_" not in name
+    } == set()
+
+
+def test_the_adapter_can_be_loaded_and_names_its_base(trained, base_model):
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    adapter = trained / "cfg1-seed42-n8"
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base_model), adapter)
+    assert model.peft_config["default"].r == 2
+    assert json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"] == str(base_model)
+
+
+def test_the_same_seed_gives_the_same_adapter(train, trained):
+    """Alone and from scratch, also where it was the second of two before."""
+    status, adapters = train("cfg2")
+    again, first = (record_of(folder / "cfg2-seed42-n8") for folder in (adapters, trained))
+    assert status == 0
+    assert again["weights"] == first["weights"]
+    assert again["training"]["loss"] == first["training"]["loss"]
+    files = [(folder / "cfg2-seed42-n8" / "adapter_model.safetensors").read_bytes() for folder in (adapters, trained)]
+    assert files[0] == files[1]
+
+
+def test_another_seed_gives_another_adapter(train, trained):
+    _, adapters = train("cfg1:7")
+    other, first = record_of(adapters / "cfg1-seed7-n8"), record_of(trained / "cfg1-seed42-n8")
+    assert other["weights"]["initial"] != first["weights"]["initial"]
+    assert other["data"]["order"] != first["data"]["order"]
+
+
+def test_a_finished_adapter_is_left_alone(train, trained, capsys):
+    before = (trained / "cfg1-seed42-n8" / "run.json").stat().st_mtime_ns
+    status, _ = train("cfg1", results=trained.parents[1])
+    assert status == 0
+    assert "already trained" in capsys.readouterr().out
+    assert (trained / "cfg1-seed42-n8" / "run.json").stat().st_mtime_ns == before
+
+
+def test_an_adapter_of_other_settings_is_not_overwritten(train, trained, experiment_file, tmp_path, capsys):
+    status, _ = train("cfg1", results=trained.parents[1], experiment=changed(experiment_file, tmp_path, "1e-2", "3e-3"))
+    error = capsys.readouterr().err
+    assert status == 2
+    assert "adapter.learning_rate: trained with 0.01, now 0.003" in error
+    assert "--max-train-samples 8 --overwrite" in error
+
+
+def test_overwrite_trains_again(train, experiment_file, tmp_path):
+    _, adapters = train("cfg1")
+    status, _ = train(
+        "cfg1",
+        "--overwrite",
+        results=adapters.parents[1],
+        experiment=changed(experiment_file, tmp_path, "1e-2", "3e-3"),
+    )
+    assert status == 0
+    assert [path.name for path in adapters.iterdir()] == ["cfg1-seed42-n8"]
+    assert record_of(adapters / "cfg1-seed42-n8")["settings"]["learning_rate"] == 3e-3
+
+
+def test_state_is_told_without_torch(trained, experiment_file):
+    """pytest asks it to decide what to train, in a process that must stay light."""
+    code = (
+        "import sys, pathlib, trainer.experiment as e, trainer.lora_run as r\n"
+        "experiment, results, samples = sys.argv[1:]\n"
+        "options = {'results_dir': pathlib.Path(results), 'max_train_samples': int(samples)}\n"
+        "run = r.lora_run(e.load_experiment(experiment), 'cfg1', **options)\n"
+        "print(r.adapter_state(run), 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(experiment_file), str(trained.parents[1]), str(SAMPLES)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["ready", "False"]
+
+
+def test_an_untrained_adapter_is_missing(experiment_file, tmp_path):
+    assert adapter_state(lora_run(load_experiment(str(experiment_file)), "cfg1", results_dir=tmp_path)) == "missing"
+
+
+def test_checkpoints_are_adapters_too(train):
+    _, adapters = train("cfg2", "--save-steps", "1")
+    checkpoints = adapters / "cfg2-seed42-n8" / "checkpoints"
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["step-1", "step-2"]
+    final = (adapters / "cfg2-seed42-n8" / "adapter_model.safetensors").read_bytes()
+    assert (checkpoints / "step-2" / "adapter_model.safetensors").read_bytes() == final
+    assert (checkpoints / "step-1" / "adapter_model.safetensors").read_bytes() != final
+
+
+def test_a_dry_run_trains_nothing(train, capsys):
+    status, adapters = train("--dry-run")
+    assert status == 0
+    assert "8 questions, 0 too long; 2 steps" in capsys.readouterr().out
+    assert not adapters.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        pytest.param(
+            '"q_proj", "down',
+            '"query", "down',
+            "no linear layer 'query' to adapt. It has down_proj, gate_proj,",
+            id="modules",
+        ),
+        pytest.param(
+            "micro_batch_size = 4", "micro_batch_size = 3", "= 3 does not divide batch_size = 8", id="micro-batch"
+        ),
+        pytest.param(
+            "rank = 2", "rank = 2\nmax_length = 20", "max_length = 20: no training question fits", id="length"
+        ),
+        pytest.param(
+            "learning_rate = 1e-2", "learning_rate = 1e38", "cfg1 seed 42: the loss is nan at step 2.", id="nan"
+        ),
+        pytest.param(
+            'dtype = "float32"', "memory_gb = 18", "needs about 18 GB of GPU memory, and there is no GPU", id="memory"
+        ),
+        pytest.param("models", "modles", "base model not found: no folder", id="base"),
+        pytest.param(SPIDER, "no/spider", "Spider not found: no folder or zip 'no/spider'", id="spider"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_one_line(train, experiment_file, tmp_path, capsys, old, new, message):
+    status, adapters = train("cfg1", experiment=changed(experiment_file, tmp_path, old, new))
+    *before, last = capsys.readouterr().err.splitlines()
+    assert status == 2
+    assert last.startswith("error: ")
+    assert message in last
+    assert not any("Traceback" in line for line in before)
+    assert not list(adapters.glob("*"))
+
+
+def test_a_damaged_base_model_is_named(train, experiment_file, base_model, tmp_path, capsys):
+    import shutil
+
+    damaged = shutil.copytree(base_model, tmp_path / "damaged")
+    weights = damaged / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+    status, _ = train("cfg1", experiment=changed(experiment_file, tmp_path, str(base_model), str(damaged)))
+    assert status == 2
+    assert f"base model in {str(damaged)!r} cannot be loaded" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        pytest.param("cgf1", "unknown adapter 'cgf1'. Did you mean 'cfg1'?", id="typo"),
+        pytest.param("cfg1:x", "'cfg1:x' is not NAME or NAME:SEED", id="seed"),
+    ],
+)
+def test_a_wrong_name_is_said_at_once(train, capsys, argument, message):
+    status, _ = train(argument)
+    assert status == 2
+    assert message in capsys.readouterr().err
+
+
+def test_results_that_cannot_be_written(train, tmp_path, capsys):
+    (tmp_path / "results").write_text("a file, not a folder")
+    status, _ = train("cfg1", results=tmp_path / "results")
+    assert status == 2
+    assert "cannot write to" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_qlora_trains_on_a_cpu(train, experiment_file, tmp_path):
+    status, adapters = train(
+        "cfg1", experiment=changed(experiment_file, tmp_path, "rank = 2", 'rank = 2\nquantisation = "nf4"')
+    )
+    assert status == 0
+    assert record_of(adapters / "cfg1-seed42-n8")["identity"]["base_model.quantisation"] == "nf4"
+
+
+@pytest.mark.slow
+def test_interrupted_training_leaves_nothing_and_says_so(experiment_file, tmp_path):
+    experiment = changed(experiment_file, tmp_path, "epochs = 2", "epochs = 2000")
+    command = [sys.executable, "-m", "trainer", "cfg1", "--experiment", str(experiment), "--results", str(tmp_path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+        os.set_blocking(process.stderr.fileno(), False)
+        shown, deadline = b"", time.monotonic() + 60
+        while b"loss" not in shown and time.monotonic() < deadline:
+            shown += process.stderr.read() or b""
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        os.set_blocking(process.stderr.fileno(), True)
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in shown + error
+    assert error.splitlines()[-1].startswith(b"stopped; ")
+    assert list((tmp_path / "tiny" / "adapters").iterdir()) == []

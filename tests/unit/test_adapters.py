@@ -66,7 +66,7 @@ def test_slugs_hold_only_what_pytest_k_takes(name):
 def write_adapter(folder, base="fixtures/miniature/model", cut=0):
     """A PEFT folder with one weight of four bytes; ``cut`` bytes are missing at its end."""
     folder.mkdir()
-    folder.joinpath("adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+    folder.joinpath("adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base, "peft_type": "LORA"}))
     header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
     weights = struct.pack("<Q", len(header)) + header + b"\0\0\0\0"
     folder.joinpath("adapter_model.safetensors").write_bytes(weights[: len(weights) - cut])

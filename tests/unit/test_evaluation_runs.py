@@ -74,6 +74,40 @@ def test_last_failed_runs_the_wrong_ones_again_and_wipes_nothing(run, tmp_path):
     assert scores(tmp_path) == before
 
 
+def test_last_failed_of_other_adapters_is_refused(run, tmp_path, predictions):
+    """pytest would find none of them and run everything."""
+    cache = ["-o", f"cache_dir={tmp_path}/cache"]
+    run("-m", "spider", *cache)
+    other = tmp_path / "other.sql"
+    shutil.copy(predictions, other)
+    result = run("--lf", *cache, adapter=other)
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--lf: the last wrong answers are of another adapter" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--max-samples=0"], "'0' is not a whole number of 1 or more"),
+        (["--batch-size=-1"], "'-1' is not a whole number of 1 or more"),
+        (["--gate=spider.recorded >= 60"], "60 is no fraction"),
+        (["--gate=spider.cfg1 >= 0.6"], "'cfg1' is not evaluated"),
+    ],
+)
+def test_values_that_would_measure_nothing_are_refused(arguments, message, run):
+    result = run("-m", "spider", *arguments)
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+    assert message in result.stderr
+
+
+def test_a_damaged_results_folder_is_named_before_anything_runs(run, tmp_path):
+    run("-m", "spider", "--max-samples=2")
+    (tmp_path / "results" / "miniature" / "manifest.json").write_text("{")
+    result = run("-m", "spider", "--max-samples=2")
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "manifest.json' is damaged" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("selection", "count"),
     [
@@ -87,7 +121,7 @@ def test_a_selection_is_labelled_partial(selection, count, run, tmp_path):
     result = run(*selection)
     assert result.returncode == 0, result.stdout + result.stderr
     assert len(scores(tmp_path)) == count
-    assert "partial, of 200" in result.stdout
+    assert "partial selection:" in result.stdout and "incomplete, of 200" in result.stdout
 
 
 @pytest.mark.parametrize(("gate", "status"), [("spider.recorded >= 0.98", 0), ("spider.recorded >= 0.99", 1)])
@@ -121,7 +155,7 @@ def test_a_broken_gold_query_is_errored_and_fails_the_run(run, tmp_path):
     [
         (["-m", "spider", "--adapter=cfg9"], "unknown adapter 'cfg9'. Did you mean"),
         (["-m", "spider", "--experiment=minature"], "unknown experiment 'minature'. Did you mean 'miniature'?"),
-        (["-m", "spider", "--spider=nowhere"], "Spider not found in 'nowhere'"),
+        (["-m", "spider", "--spider=nowhere"], "Spider not found: no folder or zip 'nowhere'"),
         (["-m", "spider", "--mmlu=nowhere"], "MMLU not found in 'nowhere'"),
         (["-m", "spider", "--gate=spider is good"], "gate 'spider is good' cannot be read"),
         (["-m", "spider", "--shots=99"], "--shots: 99 is not between 0 and 16"),

@@ -58,10 +58,13 @@ def test_no_development_table_is_trained_on(documents):
 
 
 def test_documents_depend_on_seed_and_shard_only():
-    first = list(islice(write_documents(CorpusSettings(), 3), 20))
-    assert first == list(islice(write_documents(CorpusSettings(), 3), 20))
-    assert first != list(islice(write_documents(CorpusSettings(), 4), 20))
-    assert first != list(islice(write_documents(CorpusSettings(seed=1), 3), 20))
+    def documents(shard, seed=0):
+        settings = CorpusSettings(seed=seed)
+        return list(islice(write_documents(settings, settings.shares, shard), 20))
+
+    assert documents("main/3") == documents("main/3")
+    assert documents("main/3") != documents("main/4")
+    assert documents("main/3") != documents("main/3", seed=1)
 
 
 def test_rows_hold_whole_documents_where_they_fit():

@@ -104,7 +104,7 @@ def test_a_replay_needs_no_torch_and_gives_the_same_scores(run, tmp_path):
 def test_a_replay_errors_what_was_never_answered(run):
     result = run("-m", "mmlu", "--max-samples=3", "--replay")
     assert result.returncode == 1
-    assert "3 errored: no stored answer for base/" in result.stdout
+    assert "3 errored: no stored answer. Run" in result.stdout
 
 
 def test_two_workers_answer_as_one_does(run, tmp_path):

@@ -1,7 +1,9 @@
 """The miniature's pretraining: what its documents hold and must not hold, how they are packed, what is shipped."""
 
 import csv
+import hashlib
 import json
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -114,3 +116,9 @@ def test_shipped_weights_are_small_and_recorded():
     assert weights.stat().st_size <= 12_000_000
     record = json.loads((MODEL_FOLDER / "pretrain.json").read_text(encoding="utf-8"))
     assert 4_000_000 <= record["parameters"] <= 5_500_000
+
+
+def test_shipped_model_is_of_the_present_settings():
+    record = json.loads((MODEL_FOLDER / "pretrain.json").read_text(encoding="utf-8"))
+    assert record["corpus"] == asdict(CorpusSettings())
+    assert record["tokenizer_sha256"] == hashlib.sha256((MODEL_FOLDER / "tokenizer.json").read_bytes()).hexdigest()

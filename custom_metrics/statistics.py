@@ -51,6 +51,11 @@ class PairedComparison:
     percentage_change: float | None
     smallest_visible: float | None
 
+    @property
+    def discordance(self) -> float:
+        """The share of questions whose answer changed either way."""
+        return (self.gained + self.lost) / self.n
+
 
 class SeedSpread(NamedTuple):
     """Accuracy over training seeds; see ``over_seeds``."""

@@ -33,6 +33,7 @@ class Verdict:
     """What became of one prediction: 1 (right) or 0 (wrong) per convention, and one line that says why.
 
     ``error_kind`` is None where ``assignment`` is 1, else "no sql", "wrong result" or a ``QueryError.kind``.
+    ``columns_reordered``: a wrong result whose rows are right but for the order of the columns.
     """
 
     predicted_sql: str | None
@@ -41,6 +42,7 @@ class Verdict:
     bird: int
     reason: str
     error_kind: str | None
+    columns_reordered: bool = False
 
 
 def gold_result(
@@ -83,17 +85,19 @@ def judge_sql(predicted_sql: str, gold: GoldResult, *, timeout_s: float = DEFAUL
     sql = predicted_sql.strip().rstrip("; ")
     outcome = run(gold.database, sql, columns_to_match(gold.result.rows))
     official, official_note = official_verdict(sql, gold.official, run)
+    reordered = False
     if isinstance(outcome, QueryError):
         assignment, bird, kind, reason = 0, 0, outcome.kind, str(outcome)
     else:
         assignment = int(assignment_equal(gold.result.rows, outcome.rows))
         bird = int(bird_equal(gold.result.rows, outcome.rows))
+        reordered = not assignment and _columns_reordered(gold.result, outcome)
         kind, reason = (
             (None, "same result") if assignment else ("wrong result", describe_difference(gold.result, outcome))
         )
     if official != assignment:
         reason += f"; official evaluator: {official_note}"
-    return Verdict(predicted_sql, assignment, official, bird, _one_line(reason), kind)
+    return Verdict(predicted_sql, assignment, official, bird, _one_line(reason), kind, reordered)
 
 
 def _runner(timeout_s: float) -> Callable[[Path, str, int | None], QueryResult | QueryError]:
@@ -121,7 +125,7 @@ def describe_difference(gold: QueryResult, predicted: QueryResult) -> str:
     gold_rows, predicted_rows = gold.rows, predicted.rows
     if gold.num_columns != predicted.num_columns:
         return f"columns: {predicted.num_columns}, gold has {gold.num_columns}"
-    if official_equal(gold_rows, predicted_rows, ordered=False):
+    if _columns_reordered(gold, predicted):
         return "right rows, columns in another order"
     if bird_equal(gold_rows, predicted_rows):
         return f"right rows, repeated differently: {len(predicted_rows)}, gold has {len(gold_rows)}"
@@ -129,6 +133,11 @@ def describe_difference(gold: QueryResult, predicted: QueryResult) -> str:
         return f"rows: {len(predicted_rows)}, gold has {len(gold_rows)}"
     missing = Counter(gold_rows) - Counter(predicted_rows)
     return f"{missing.total()} of {len(gold_rows)} rows differ: {reprlib.repr(next(iter(missing)))} is missing"
+
+
+def _columns_reordered(gold: QueryResult, predicted: QueryResult) -> bool:
+    """Whether results that are not assignment-equal have the same rows once columns are put in another order."""
+    return gold.num_columns == predicted.num_columns and official_equal(gold.rows, predicted.rows, ordered=False)
 
 
 def _one_line(text: str) -> str:

@@ -6,6 +6,7 @@ algorithm runs beside ours on every tenth question.
 
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from fixtures.judging import judge
 pytestmark = pytest.mark.bench
 
 OFFICIAL_VARIABLE = "TEXT_TO_SQL_OFFICIAL_EVALUATOR"
+THROUGH_PYTEST = ("codes-7b", "gpt4-zero-shot", "dbgpt-hub-lora32-lr2e4")
 
 
 def seconds(work: Callable, *arguments, **options) -> float:
@@ -57,6 +59,23 @@ def test_judging_published_systems(parity_data, golds, capsys):
         )
         print("\n".join(lines))
         print(f"median of the totals {statistics.median(totals):.2f} s, worst {max(totals):.2f} s")
+
+
+def test_through_pytest(parity_data, tmp_path, capsys):
+    """3,102 recorded answers as tests, beside pytest with as many empty ones."""
+    (tmp_path / "test_empty.py").write_text(
+        "import pytest\n@pytest.mark.parametrize('n', range(3102))\ndef test_empty(n): pass\n"
+    )
+    systems = [parity_data.folder / "predictions" / f"{name}.sql" for name in THROUGH_PYTEST]
+    pytest_command = [sys.executable, "-m", "pytest", "-q"]
+    ours = [*pytest_command, "-m", "spider", f"--spider={parity_data.folder / 'spider'}", f"--results={tmp_path}"]
+    ours.append(f"--adapter={','.join(map(str, systems))}")
+    empty = [*pytest_command, f"--rootdir={tmp_path}", "-p", "no:deepeval", str(tmp_path / "test_empty.py")]
+    rows = []
+    for name, command in (("empty tests", empty), ("recorded answers", ours)):
+        rows.append(f"{name:20}{seconds(subprocess.run, command, check=True, capture_output=True):8.1f} s")
+    with capsys.disabled():
+        print("\n3,102 tests of", *rows, sep="\n")
 
 
 def test_judging_beside_the_official_evaluator(parity_data, golds, capsys, monkeypatch):

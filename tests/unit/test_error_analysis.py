@@ -1,5 +1,6 @@
 """Classes and explanations of wrong queries: written cases, and real ones (labelled_errors.md says which)."""
 
+import functools
 import json
 from collections import Counter
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from custom_metrics.error_analysis import ErrorClass, classify_error
+from custom_metrics.verdict import gold_result
+from fixtures.judging import judge
 
 HERE = Path(__file__).parent
-SHARED_DATA = HERE.parents[2] / "shared" / "data"
 
 
 def read_cases(name):
@@ -48,22 +50,40 @@ def test_every_class_that_occurs_has_five_real_cases():
     assert {error_class for error_class in ErrorClass if agreed[error_class] < rare.get(error_class, 5)} == set()
 
 
+@pytest.fixture(scope="module")
+def judged(parity_data):
+    """``judged(system)``: the error class of every wrong prediction, by dev index, as an evaluation classes it."""
+    golds = [gold_result(parity_data.database(q["db_id"]), q["query"]) for q in parity_data.questions()]
+
+    @functools.cache
+    def classes(system):
+        judgements = [
+            judge({"sql": sql}, gold, 10.0) for sql, gold in zip(parity_data.predictions(system), golds, strict=True)
+        ]
+        return {index: one.error_class for index, one in enumerate(judgements) if one.error_class}
+
+    return classes
+
+
 @pytest.mark.parity
 @pytest.mark.parametrize("system", ["codes-7b", "gpt4-zero-shot", "dbgpt-hub-lora32-lr2e4"])
-def test_few_wrong_predictions_are_of_class_other(system):
-    if not SHARED_DATA.is_dir():
-        pytest.skip(f"no published predictions in {str(SHARED_DATA)!r}")
-    from custom_metrics.verdict import gold_result, judge_sql
-
-    questions = json.loads((SHARED_DATA / "spider" / "dev.json").read_text(encoding="utf-8"))
-    predictions = (SHARED_DATA / "predictions" / f"{system}.sql").read_text(encoding="utf-8").splitlines()
-    classes = Counter()
-    for question, predicted_sql in zip(questions, predictions, strict=True):
-        database = SHARED_DATA / "spider" / "database" / question["db_id"] / f"{question['db_id']}.sqlite"
-        verdict = judge_sql(predicted_sql, gold_result(database, question["query"]))
-        if not verdict.assignment:
-            classes[classify_error(question["query"], predicted_sql, error_kind=verdict.error_kind).error_class] += 1
+def test_few_wrong_predictions_are_of_class_other(judged, system):
+    classes = Counter(judged(system).values())
     assert classes[ErrorClass.OTHER] < 0.15 * classes.total(), classes
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(("name", "at_least"), [("labelled_errors.jsonl", 90), ("held_out_errors.jsonl", 45)])
+def test_classes_agree_with_labels_where_the_rows_are_known_too(judged, name, at_least):
+    """An evaluation has seen the rows, so that other columns' order is told from them and not from the text."""
+    cases = read_cases(name)
+    found = {system: judged(system) for system in {case["system"] for case in cases}}
+    wrong = [
+        (case["system"], case["index"], case["label"], found[case["system"]].get(case["index"]))
+        for case in cases
+        if found[case["system"]].get(case["index"]) != case["label"]
+    ]
+    assert len(cases) - len(wrong) >= at_least, wrong
 
 
 @pytest.mark.parametrize(

@@ -318,12 +318,18 @@ def test_qlora_trains_on_a_cpu(train, experiment_file, tmp_path):
     assert record_of(adapters / "cfg1-seed42-n8")["identity"]["base_model.quantisation"] == "nf4"
 
 
+def _obey_interrupts():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.slow
 def test_interrupted_training_leaves_nothing_and_says_so(experiment_file, tmp_path):
     experiment = changed(experiment_file, tmp_path, "epochs = 2", "epochs = 2000")
     command = [sys.executable, "-m", "trainer", "cfg1", "--experiment", str(experiment), "--results", str(tmp_path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE}
+    # A shell starts what it puts in the background with the interrupt ignored, and children inherit that.
+    with subprocess.Popen(command, **pipes, env=environment, preexec_fn=_obey_interrupts) as process:
         os.set_blocking(process.stderr.fileno(), False)
         shown, deadline = b"", time.monotonic() + 60
         while b"loss" not in shown and time.monotonic() < deadline:

@@ -1,0 +1,164 @@
+"""The summary of made-up rows, and the terminal's section made from it."""
+
+import pytest
+
+from fixtures.report.terminal import summary_lines
+from fixtures.score_sets import ScoreSet
+from fixtures.summary import find, summarise
+
+QUESTIONS = 40
+HARDNESS = ("easy", "medium", "hard", "extra")
+CATEGORIES = ("stem", "humanities", "social_sciences")
+
+
+def spider_rows(adapter, right, *, official=(), without_sql=()):
+    """Forty questions on four databases; ``right``, ``official`` and ``without_sql`` are sets of numbers."""
+    return [
+        {
+            "suite": "spider",
+            "adapter": adapter,
+            "question": f"db{n % 4}-{n:04d}",
+            "index": n,
+            "db_id": f"db{n % 4}",
+            "hardness": HARDNESS[n % 4],
+            "assignment": int(n in right),
+            "official": int(n in right or n in official),
+            "bird": int(n in right),
+            "predicted_sql": None if n in without_sql else "SELECT 1",
+            "error_class": None if n in right else "no SQL" if n in without_sql else "wrong filter",
+            "reason": "same result" if n in right else "rows: 2, gold has 1",
+            "gold_sql": "SELECT 2",
+            "status": "scored",
+        }
+        for n in range(QUESTIONS)
+    ]
+
+
+def mmlu_rows(adapter, right, *, letter_mass=0.9):
+    return [
+        {
+            "suite": "mmlu",
+            "adapter": adapter,
+            "question": f"{CATEGORIES[n % 3]}-{n:04d}",
+            "subject": CATEGORIES[n % 3],
+            "category": CATEGORIES[n % 3],
+            "gold": "A",
+            "chosen": "A" if n in right else "B",
+            "generated": " A" if n in right else " So",
+            "letter_mass": letter_mass,
+            "correct": int(n in right),
+            "status": "scored",
+        }
+        for n in range(30)
+    ]
+
+
+def score_set(row):
+    name, _, seed = row["adapter"].partition("-seed")
+    seed = None if name == "base" else int(seed or 42)
+    return ScoreSet(row["suite"], row["adapter"], "s", "j", "b", "w", configuration=name, seed=seed)
+
+
+def summary_of(*parts):
+    rows = [row for part in parts for row in part]
+    sets = [score_set(part[0]) for part in parts]
+    frame = {"experiment": "tiny", "note": "", "notes": [], "questions": {"spider": QUESTIONS, "mmlu": 30}}
+    end = {"gates": [], "selected": len(rows), "partial": False, "exit": {"status": 0, "reason": "all measured"}}
+    return frame | summarise(rows, frame["questions"], sets, margin=0.05) | end, rows
+
+
+@pytest.fixture
+def gain_and_loss():
+    return summary_of(
+        spider_rows("base", set(range(10)), without_sql=set(range(20, 40))),
+        spider_rows("cfg1", set(range(2, 30)), official={35, 36}),
+        spider_rows("cfg2", set(range(4, 40))),
+        mmlu_rows("base", set(range(24))),
+        mmlu_rows("cfg1", set(range(24))),
+        mmlu_rows("cfg2", set(range(12)), letter_mass=0.4),
+    )
+
+
+def test_accuracies_are_counted_over_the_suite_and_its_groups(gain_and_loss):
+    summary, _ = gain_and_loss
+    whole = find(summary["accuracies"], "spider", "cfg1")
+    assert (whole["correct"], whole["n"], whole["official"], whole["complete"]) == (28, 40, 0.75, True)
+    easy = find(summary["accuracies"], "spider", "cfg1", "easy")
+    assert (easy["correct"], easy["n"], easy["clustered_error"]) == (7, 10, None)
+
+
+def test_every_adapter_is_compared_with_the_base_and_configurations_with_one_another(gain_and_loss):
+    summary, _ = gain_and_loss
+    pairs = {(c["suite"], c["against"], c["adapter"]) for c in summary["comparisons"]}
+    assert pairs == {
+        (s, a, b) for s in ("spider", "mmlu") for a, b in (("base", "cfg1"), ("base", "cfg2"), ("cfg1", "cfg2"))
+    }
+    loss = find(summary["comparisons"], "mmlu", "cfg2")
+    assert (loss["gained"], loss["lost"], loss["percentage_change"], loss["verdict"]) == (0, 12, -50.0, "loss shown")
+    between = find(summary["comparisons"], "mmlu", "cfg2", against="cfg1")
+    assert between["difference"] == pytest.approx(-0.4)
+
+
+def test_a_gain_is_split_into_format_and_skill(gain_and_loss):
+    summary, _ = gain_and_loss
+    spider, mmlu = (find(summary["splits"], suite, "cfg2") for suite in ("spider", "mmlu"))
+    assert spider == {
+        "suite": "spider",
+        "adapter": "cfg2",
+        "extractable_base": 20,
+        "extractable_tuned": 40,
+        "gained_format": 20,
+        "gained_skill": 10,
+        "lost_format": 0,
+        "lost_skill": 4,
+    }
+    assert (mmlu["letter_mass_base"], mmlu["letter_mass_tuned"]) == pytest.approx((0.9, 0.4))
+    assert (mmlu["letters_tuned"], mmlu["generated_tuned"]) == (12, 12)
+
+
+def test_flips_disagreements_and_errors_are_listed(gain_and_loss):
+    summary, _ = gain_and_loss
+    changes = [(f["adapter"], f["question"], f["change"]) for f in summary["flips"] if f["suite"] == "spider"]
+    assert ("cfg1", "db0-0000", "lost") in changes and ("cfg1", "db0-0012", "gained") in changes
+    assert [(d["adapter"], d["question"]) for d in summary["disagreements"]] == [
+        ("cfg1", "db3-0035"),
+        ("cfg1", "db0-0036"),
+    ]
+    assert {"adapter": "base", "error_class": "no SQL", "count": 20} in summary["errors"]
+
+
+def test_an_incomplete_set_is_shown_and_not_compared():
+    summary, _ = summary_of(spider_rows("base", {1}), spider_rows("cfg1", {1, 2})[:39])
+    assert find(summary["accuracies"], "spider", "cfg1")["complete"] is False
+    assert summary["comparisons"] == [] and summary["flips"] == []
+
+
+def test_without_a_base_configurations_are_still_compared():
+    summary, _ = summary_of(spider_rows("cfg1", {1}), spider_rows("cfg2", {1, 2}))
+    assert [(c["against"], c["adapter"]) for c in summary["comparisons"] if c["group"] == "all"] == [("cfg1", "cfg2")]
+    assert summary["seeds"][0]["mean_change"] is None
+
+
+def test_means_over_seeds():
+    seeds = [spider_rows(f"cfg1-seed{seed}", set(range(20 + seed))) for seed in (1, 2, 3)]
+    summary, rows = summary_of(spider_rows("base", set(range(10))), *seeds)
+    (spread,) = summary["seeds"]
+    assert (spread["configuration"], spread["seeds"], spread["mean"]) == ("cfg1", 3, pytest.approx(0.55))
+    assert (spread["mean_change"], spread["change_deviation"]) == pytest.approx((0.3, 0.025))
+    assert "cfg1, 3 seeds: SQL +30.0 points (sd 2.5)" in summary_lines(summary, rows)
+
+
+def test_seeds_of_one_configuration_are_no_configurations_to_compare():
+    summary, _ = summary_of(
+        spider_rows("cfg1-seed1", {1}), spider_rows("cfg1-seed2", {2}), spider_rows("cfg2-seed2", {3})
+    )
+    assert {(c["against"], c["adapter"]) for c in summary["comparisons"]} == {("cfg1-seed2", "cfg2-seed2")}
+
+
+def test_the_section_is_short_and_narrow(gain_and_loss):
+    summary, rows = gain_and_loss
+    lines = summary_lines(summary, rows)
+    assert len(lines) <= 24  # and one that names the files
+    assert max(map(len, lines)) <= 80
+    assert "  right by the official evaluator's rules: 10, 30, 36; by BIRD's: 10, 28, 36" in lines
+    assert "cfg2: SQL +65.0 points; MMLU -40.0: loss shown" in lines

@@ -8,10 +8,12 @@ pytest_plugins = [
     "fixtures.mmlu",
     "fixtures.scheduling",
     "fixtures.answers",
+    "fixtures.earlier_run",
     "fixtures.scores",
     "fixtures.deepeval_run",
     "fixtures.judging",
     "fixtures.report.terminal",
     "fixtures.report.html",
     "fixtures.report.step_summary",
+    "fixtures.report.model_card",
 ]

@@ -58,11 +58,14 @@ class SpiderSettings(Settings):
 class MmluSettings(Settings):
     """General-knowledge questions and how they are asked."""
 
-    source: str  # folder with dev/ and test/
-    subjects: tuple[str, ...] = ()  # empty: every subject the source has
-    per_category: int = Field(50, ge=1)
+    source: str  # folder with dev/ and test/, JSONL file of chosen questions, or cais/mmlu
+    # Subjects, categories (all of their subjects) or "all"; a file of chosen questions is asked whole.
+    subjects: tuple[str, ...] = ("college_computer_science", "philosophy", "high_school_macroeconomics")
+    per_category: Annotated[int, Field(ge=1)] | Literal["all"] = 50
     num_shots: int = Field(4, ge=0, le=5)
     scoring: Literal["letter", "cloze"] = "letter"
+    chat_template: bool = False  # off is the standard, and what published numbers mean
+    exemplars_as: Literal["turns", "message"] = "turns"  # with the chat template: chat turns, or one user message
     margin: float = Field(0.05, gt=0, lt=1)  # a loss up to this still counts as none (non-inferiority)
 
 

@@ -6,7 +6,7 @@ tokenizer: a prompt is messages (or plain text), and the engine or the trainer a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from trainer.spider_data import Schema
 
@@ -94,6 +94,31 @@ def mmlu_text(
 
     ``exemplars`` are ``(question, choices, answer letter)``; see lm_eval/tasks/mmlu/default/_default_template_yaml.
     """
-    header = f"The following are multiple choice questions (with answers) about {subject.replace('_', ' ')}."
     blocks = [mmlu_block(*exemplar) for exemplar in exemplars]
-    return "\n\n".join([header, *blocks, mmlu_block(question, choices)])
+    return "\n\n".join([_mmlu_header(subject), *blocks, mmlu_block(question, choices)])
+
+
+def mmlu_prompt(
+    subject: str,
+    question: str,
+    choices: Sequence[str],
+    exemplars: Sequence[tuple[str, Sequence[str], str]],
+    *,
+    chat: Literal["off", "message", "turns"] = "off",
+) -> Prompt:
+    """``mmlu_text`` as it is, as one user message, or with its exemplars as turns that the assistant has answered.
+
+    The header stands in the first user turn, because not every chat template knows a system turn.
+    """
+    if chat == "off":
+        return Prompt(text=mmlu_text(subject, question, choices, exemplars))
+    if chat == "message":
+        return Prompt(messages=(Message("user", mmlu_text(subject, question, choices, exemplars)),))
+    solved = [(mmlu_block(asked, options), letter) for asked, options, letter in exemplars]
+    turns = [turn for block, letter in solved for turn in (Message("user", block), Message("assistant", letter))]
+    first, *others = [*turns, Message("user", mmlu_block(question, choices))]
+    return Prompt(messages=(first._replace(content=f"{_mmlu_header(subject)}\n\n{first.content}"), *others))
+
+
+def _mmlu_header(subject: str) -> str:
+    return f"The following are multiple choice questions (with answers) about {subject.replace('_', ' ')}."

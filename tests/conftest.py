@@ -77,7 +77,11 @@ def made_up_results():
 
     def results(adapters=("base", "cfg1", "cfg2"), spider=40, mmlu=30):
         rows = [
-            *(_spider_row(slug, n, n % 10 < 2 + 3 * place) for place, slug in enumerate(adapters) for n in range(spider)),
+            *(
+                _spider_row(slug, n, n % 10 < 2 + 3 * place)
+                for place, slug in enumerate(adapters)
+                for n in range(spider)
+            ),
             *(_mmlu_row(slug, n, n % 10 < (3 if slug == "cfg2" else 8)) for slug in adapters for n in range(mmlu)),
         ]
         present = dict.fromkeys((row["suite"], row["adapter"]) for row in rows)

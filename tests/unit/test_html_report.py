@@ -165,7 +165,7 @@ def test_conventions_that_disagree_are_listed_with_the_reason(made_up_results):
     wrong = next(row for row in rows if row["suite"] == "spider" and not row["assignment"])
     wrong.update(official=1, reason="right rows, columns in another order")
     text = Page(report_section(*resummarise(summary, rows, manifest))).text
-    assert "1 answers are right under one convention of execution accuracy and wrong under another." in text
+    assert "right under one convention of execution accuracy and wrong under another: 1." in text
     assert "right rows, columns in another order" in text
 
 

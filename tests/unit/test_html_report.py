@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from fixtures.report.answer_data import MAX_TEXT, answer_data
+from fixtures.report.answer_data import CUT, answer_data
 from fixtures.report.page import flip_tables, hyperparameters, report_section
 from fixtures.report.recommendation import candidates, missing, recommendation
 from fixtures.score_sets import ScoreSet
@@ -178,14 +178,20 @@ def test_hyperparameters_are_those_of_evaluated_configurations(made_up_results):
     assert hyperparameters({**manifest, "score_sets": []}) == {"names": [], "rows": []}
 
 
-def test_long_replies_are_cut_and_say_so(made_up_results):
-    _, rows, _ = made_up_results(("base",))
-    rows[0]["reply"] = "x" * (MAX_TEXT + 1)
-    details = answer_data(rows, [])["answers"][0][-1]
-    assert len(details["Reply"]) < MAX_TEXT + 60 and details["Reply"].endswith("(cut here; scores.jsonl has all of it)")
+def test_a_long_reply_is_shown_whole_where_there_is_room(made_up_results):
+    summary, rows, _ = made_up_results(("base",))
+    rows[0]["reply"] = "x" * 3000
+    assert answer_data(summary, rows)["answers"][0][-1] == {"Reply": "x" * 3000}
 
 
-def test_3552_answers_fit_into_5_mb(made_up_results):
-    section = report_section(*made_up_results(spider=1034, mmlu=150))
-    assert len(Page(section).answers["answers"]) == 3552
+@pytest.mark.parametrize("length", [80, 3000])
+def test_3552_answers_fit_into_5_mb(made_up_results, length):
+    """However long the queries and the replies are: they are cut, and say so, where there is no room."""
+    summary, rows, manifest = made_up_results(spider=1034, mmlu=150)
+    for row in rows[:3102]:
+        row.update(predicted_sql=f"{row['predicted_sql']:<{length}}.", reply=f"{row['reply']:<{length}}.")
+    section = report_section(summary, rows, manifest)
+    answers = Page(section).answers["answers"]
+    assert len(answers) == 3552
+    assert answers[0][4].endswith(CUT) == (length > 80)
     assert len(section.encode()) < 4_900_000  # pytest-html's frame around it takes less than 0.1 MB

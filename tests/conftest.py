@@ -140,6 +140,7 @@ def _manifest(experiment: Experiment, adapters: Sequence[str], sets: Sequence[Sc
     return {
         "command": "pytest -m 'spider or mmlu'",
         "experiment": experiment.model_dump(mode="json"),
+        "base_model": {"weights": "0123", "tokenizer": "4567"},
         "adapters": {slug: {"spec": slug, "seed": 42, "weights": "0123456789abcdef"} for slug in adapters},
         "versions": {"torch": "2.13.0"},
         "python": "3.11.9",

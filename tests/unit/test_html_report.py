@@ -59,7 +59,7 @@ def test_the_section_holds_every_part(made_up_results):
     page = Page(report_section(*made_up_results()))
     identifiers = {attributes.get("id") for _, attributes in page.elements}
     assert {"verdict", "accuracy", "changes", "errors", "flips", "settings", "answers"} <= identifiers
-    assert "Take cfg1: SQL +30.0 points, MMLU +0.0 (no loss shown (could miss up to" in page.text
+    assert "Take cfg1. SQL +30.0 points, MMLU +0.0: no loss shown (could miss up to" in page.text
     assert "cfg2 gains 30.0 points more" in page.text and "and loses 50.0 on MMLU" in page.text
     assert len(page.answers["answers"]) == 210
 
@@ -131,8 +131,8 @@ def test_without_a_gain_the_base_stays(made_up_results):
 
 def test_where_every_gain_costs_no_choice_is_made(made_up_results):
     verdict, *each = recommendation(made_up_results(("base", "cfg2"))[0])
-    assert verdict == "Every adapter that gained on SQL lost on MMLU: whether the gain is worth it is yours to say."
-    assert each == ["cfg2: SQL +30.0 points, MMLU -50.0 (loss shown)."]
+    assert verdict == "Every adapter that gained on SQL also lost on MMLU: whether that is worth it is yours to say."
+    assert each == ["cfg2. SQL +30.0 points, MMLU -50.0: loss shown."]
 
 
 def test_several_seeds_of_a_configuration_count_together(made_up_results):

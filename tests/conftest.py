@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,10 +11,11 @@ import pytest
 
 from custom_metrics.official_rewrites import recorded_prediction
 from fixtures.score_sets import ScoreSet
-from fixtures.summary import summarise
-from trainer.experiment import Experiment, load_experiment
+from fixtures.summary import GROUPS, summarise
+from trainer.experiment import load_experiment
 
 VARIABLE = "TEXT_TO_SQL_PARITY_DATA"
+_TOTALS = {"spider": 200, "mmlu": 150}
 
 
 @dataclass(frozen=True)
@@ -68,84 +69,93 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def made_up_results():
-    """``made_up_results(adapters, spider=40, mmlu=30)``: summary, rows and manifest of a run that never took place.
+def made_up_study() -> Callable[..., tuple[dict, list[dict]]]:
+    """``made_up_study(spider, mmlu, **frame)``: summary and rows of adapters and the numbers of their right answers.
 
-    Every adapter is right more often on SQL than the one before it, and ``cfg2`` less often on MMLU than the base.
+    200 Spider and 150 MMLU questions, so that a difference can be shown, or as many as ``questions`` says by suite.
+    ``cfg1-seed7`` is ``cfg1`` at seed 7. Wrong Spider answers have no SQL where the question's number is odd, else a
+    wrong filter.
     """
-    experiment = load_experiment("miniature")
 
-    def results(adapters=("base", "cfg1", "cfg2"), spider=40, mmlu=30):
-        rows = [
-            *(
-                _spider_row(slug, n, n % 10 < 2 + 3 * place)
-                for place, slug in enumerate(adapters)
-                for n in range(spider)
-            ),
-            *(_mmlu_row(slug, n, n % 10 < (3 if slug == "cfg2" else 8)) for slug in adapters for n in range(mmlu)),
-        ]
-        present = dict.fromkeys((row["suite"], row["adapter"]) for row in rows)
-        sets = [ScoreSet(suite, slug, "settings", "judged", "base", "weights", slug, 42) for suite, slug in present]
-        totals = {"spider": spider, "mmlu": mmlu}
-        frame = {"experiment": "miniature", "note": "Made up.", "notes": [], "questions": totals, "gates": []}
-        end = {"selected": len(rows), "partial": False, "exit": {"status": 0, "reason": "all questions measured"}}
-        summary = frame | summarise(rows, totals, sets, experiment.mmlu.margin) | end
-        return summary, rows, _manifest(experiment, adapters, sets)
+    def study(
+        spider: dict[str, Container[int]], mmlu: dict[str, Container[int]], questions: dict[str, int] = _TOTALS, **frame
+    ) -> tuple[dict, list[dict]]:
+        made = [_spider_row(slug, n, n in right) for slug, right in spider.items() for n in range(questions["spider"])]
+        made += [_mmlu_row(slug, n, n in right) for slug, right in mmlu.items() for n in range(questions["mmlu"])]
+        sets = [_score_set(suite, slug) for suite, slugs in (("spider", spider), ("mmlu", mmlu)) for slug in slugs]
+        head = {"experiment": "made-up", "note": "", "notes": [], "questions": questions}
+        end = {"gates": [], "selected": len(made), "partial": False, "exit": {"status": 0, "reason": "all measured"}}
+        return head | summarise(made, questions, sets, 0.05) | end | frame, made
 
-    return results
+    return study
+
+
+@pytest.fixture(scope="session")
+def made_up_manifest() -> Callable[[Sequence[str]], dict]:
+    """``made_up_manifest(slugs)``: the manifest of a study of the miniature's configurations."""
+    experiment = load_experiment("miniature").model_dump(mode="json")
+
+    def manifest(slugs: Sequence[str]) -> dict:
+        return {
+            "command": "pytest -m 'spider or mmlu'",
+            "experiment": experiment,
+            "base_model": {"weights": "0123", "tokenizer": "4567"},
+            "adapters": {slug: {"spec": slug, "seed": 42, "weights": "89ab"} for slug in slugs},
+            "versions": {"torch": "2.13.0"},
+            "python": "3.11.9",
+            "sqlite": "3.46.0",
+            "git_commit": None,
+            "hardware": {"machine": "x86_64", "gpus": []},
+            "score_sets": [asdict(_score_set(suite, slug)) for suite in GROUPS for slug in slugs],
+        }
+
+    return manifest
+
+
+def _score_set(suite: str, slug: str) -> ScoreSet:
+    configuration, _, seed = slug.partition("-seed")
+    trained = {"configuration": configuration, "seed": None if slug == "base" else int(seed or 42)}
+    return ScoreSet(suite, slug, f"settings of {slug}", f"judged {suite}", "base", f"weights of {slug}", **trained)
 
 
 def _spider_row(slug: str, n: int, right: bool) -> dict:
-    gold = f"SELECT name FROM singer WHERE age > {n} ORDER BY name"
-    predicted = gold if right else gold.replace(">", ">=")
+    predicted = "SELECT name FROM singer" if right else None if n % 2 else "SELECT name FROM singer WHERE age > 1"
+    outcome = (
+        ("same result", None) if right else ("no SQL in the reply", "no SQL") if n % 2 else ("rows", "wrong filter")
+    )
     return {
         "suite": "spider",
         "adapter": slug,
-        "question": f"concert_singer-{n:04d}",
+        "question": f"tiny{n % 5}-{n:04d}",
         "index": n,
-        "db_id": f"concert_singer_{n % 4}",
-        "hardness": ("easy", "medium", "hard", "extra")[n % 4],
-        "question_text": f"Which singers are older than {n}?",
-        "gold_sql": gold,
-        "reply": f"```sql\n{predicted}\n```",
+        "db_id": f"tiny{n % 5}",
+        "hardness": GROUPS["spider"][1][n % 4],
+        "question_text": f"What are the names of the singers in concert {n}?",
+        "gold_sql": "SELECT name FROM singer",
+        "reply": predicted or "I cannot say.",
         "predicted_sql": predicted,
         **dict.fromkeys(("assignment", "official", "bird"), int(right)),
-        "reason": "same result" if right else f"rows: 3, gold has 2; filter: gold has age > {n}, predicted age >= {n}",
-        "error_class": None if right else "wrong filter",
+        **dict(zip(("reason", "error_class"), outcome, strict=True)),
         "status": "scored",
     }
 
 
 def _mmlu_row(slug: str, n: int, right: bool) -> dict:
+    category = GROUPS["mmlu"][1][n % 3]
     return {
         "suite": "mmlu",
         "adapter": slug,
-        "question": f"astronomy-{n:04d}",
-        "subject": ("astronomy", "philosophy", "sociology")[n % 3],
-        "category": ("stem", "humanities", "social_sciences")[n % 3],
-        "question_text": f"The moon number {n} goes around which body?",
-        "choices": ["Mars", "Uranus", "Jupiter", "Neptune"],
-        "gold": "B",
-        "chosen": "B" if right else "C",
-        "correct": int(right),
-        "log_likelihoods": [-9.0, -0.5, -1.5, -8.0],
-        "generated": " B" if right else " C",
-        "letter_mass": 0.98,
+        "question": f"{category}-{n:04d}",
+        "subject": f"{category} {n % 2}",
+        "category": category,
+        "question_text": f"Which letter comes first in list {n}?",
+        "choices": ["a", "b", "c", "d"],
+        "gold": "A",
+        "chosen": "A" if right else "B",
+        "generated": " A" if right else " B",
+        "letter_mass": 0.95,
+        "log_likelihoods": [-0.1, -3.0, -4.0, -5.0],
         "scoring": "letter",
+        "correct": int(right),
         "status": "scored",
-    }
-
-
-def _manifest(experiment: Experiment, adapters: Sequence[str], sets: Sequence[ScoreSet]) -> dict:
-    return {
-        "command": "pytest -m 'spider or mmlu'",
-        "experiment": experiment.model_dump(mode="json"),
-        "base_model": {"weights": "0123", "tokenizer": "4567"},
-        "adapters": {slug: {"spec": slug, "seed": 42, "weights": "0123456789abcdef"} for slug in adapters},
-        "versions": {"torch": "2.13.0"},
-        "python": "3.11.9",
-        "sqlite": "3.46.0",
-        "git_commit": None,
-        "hardware": {"machine": "x86_64", "gpus": []},
-        "score_sets": [asdict(score_set) for score_set in sets],
     }

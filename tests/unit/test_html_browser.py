@@ -85,15 +85,17 @@ def test_a_count_of_errors_leads_to_its_answers(opened):
     assert opened.locator("#found").inner_text().startswith(f"{count} of 200")
 
 
-def test_a_changed_answer_leads_to_every_answer_to_its_question(watched, made_up_results, tmp_path):
-    (tmp_path / "page.html").write_text(f"<!doctype html>{report_section(*made_up_results())}")
+def test_a_changed_answer_leads_to_every_answer_to_its_question(watched, made_up_study, made_up_manifest, tmp_path):
+    study = made_up_study({"base": range(40), "cfg1": range(80)}, {"base": range(120), "cfg1": range(118)})
+    section = report_section(*study, made_up_manifest(["base", "cfg1"]))
+    (tmp_path / "page.html").write_text(f"<!doctype html>{section}")
     watched.goto((tmp_path / "page.html").as_uri())
-    watched.get_by_text("cfg2 on MMLU: 15 right to wrong, 0 wrong to right").click()
-    watched.get_by_role("link", name="astronomy-0003").first.click()
-    assert column(watched, "Adapter") == ["base", "cfg1", "cfg2"]
-    assert column(watched, "Outcome")[2] == "wrong (right to wrong)"
+    watched.get_by_text("cfg1 on MMLU: 2 right to wrong, 0 wrong to right").click()
+    watched.get_by_role("link", name="humanities-0118").first.click()
+    assert column(watched, "Adapter") == ["base", "cfg1"]
+    assert column(watched, "Outcome")[1] == "wrong (right to wrong)"
     watched.locator("#answer-table .opener").last.click()
-    assert "-1.500  C. Jupiter" in watched.locator("#answer-table .opened").inner_text()
+    assert "-3.000  B. b" in watched.locator("#answer-table .opened").inner_text()
 
 
 @pytest.mark.parametrize("width", [390, 1300])

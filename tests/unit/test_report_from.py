@@ -1,0 +1,96 @@
+"""Reports made again from result files, in processes of their own as people run them."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SPIDER = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
+
+
+@pytest.fixture(scope="module")
+def run(pytestconfig):
+    def run(*arguments):
+        command = [sys.executable, "-m", "pytest", "-q", *map(str, arguments)]
+        return subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True, timeout=120)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(run, tmp_path_factory):
+    """The folder of a finished run, ``report.html`` in it, and what the run printed. Read only."""
+    folder = tmp_path_factory.mktemp("finished")
+    gold = [entry["query"] for entry in json.loads((SPIDER / "dev.json").read_text())]
+    (folder / "recorded.sql").write_text("\n".join(["SELECT '</script>'", *gold[1:]]))
+    result = run(
+        "-m",
+        "spider",
+        f"--adapter={folder}/recorded.sql",
+        f"--results={folder}",
+        f"--html={folder}/report.html",
+        "--self-contained-html",
+        "-n",
+        "2",
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder, result.stdout
+
+
+def section(output):
+    """The lines of our section that speak of scores."""
+    return [line for line in output.splitlines() if re.match(r"  (recorded|  easy)|exit status|wrong:", line)]
+
+
+def embedded(path):
+    found = re.search(r'<script type="application/json" id="answer-data">(.*?)</script>', path.read_text())
+    return json.loads(found[1])
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "two-workers"])
+def test_reports_are_made_again(run, finished, tmp_path, workers):
+    folder, printed = finished
+    result = run(f"--report-from={folder}/miniature", f"--html={tmp_path}/again.html", *workers)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert section(result.stdout) == section(printed) != []
+    assert "note: made again from the result files" in result.stdout
+    assert embedded(tmp_path / "again.html") == embedded(folder / "report.html")
+
+
+def test_the_report_has_our_rows_and_not_pytest_htmls(finished):
+    folder, _ = finished
+    assert len(embedded(folder / "report.html")["answers"]) == 200
+    blob = re.search(r'data-jsonblob="([^"]*)"', (folder / "report.html").read_text())[1]
+    assert json.loads(blob.replace("&#34;", '"'))["tests"] == {}
+
+
+def test_other_tests_keep_their_rows(run, tmp_path):
+    run("tests/unit/test_readme.py", f"--html={tmp_path}/report.html", "--self-contained-html")
+    text = (tmp_path / "report.html").read_text()
+    assert "test_every_option_stands_under_one_heading_and_in_the_readme" in text
+    assert 'id="evaluation"' not in text
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("", "has no scores.jsonl, summary.json, manifest.json. Pass one experiment's folder: --report-from="),
+        ("nothing", """Results are made by: pytest -m "spider or mmlu\""""),
+    ],
+)
+def test_a_folder_without_results_is_refused(run, finished, place, said):
+    result = run(f"--report-from={finished[0] / place}")
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+    assert said in result.stderr and str(finished[0] / place) in result.stderr
+
+
+def test_damaged_results_are_refused(run, tmp_path):
+    for name in ("scores.jsonl", "summary.json", "manifest.json"):
+        (tmp_path / name).write_text("{")
+    result = run(f"--report-from={tmp_path}")
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"--report-from: {str(tmp_path)!r} cannot be read" in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr

@@ -163,6 +163,12 @@ def test_several_seeds_of_a_configuration_count_together(study):
     assert sql.spread == "standard deviation 21.2 over 2 seeds"
 
 
+def test_what_no_seed_shows_is_not_called_no_loss(study):
+    summary, *_ = study({}, {"base": 100, "cfg1-seed1": 95, "cfg1-seed2": 96})
+    (candidate,) = candidates(summary)
+    assert re.fullmatch(r"no loss shown at any seed \(could miss up to \d\.\d points\)", candidate.sides["mmlu"].said)
+
+
 def test_changed_answers_come_lost_first_with_both_answers(study):
     summary, rows, manifest = study({}, {"base": 100, "cfg2": 40})
     rows[0].update(correct=0, chosen="B")

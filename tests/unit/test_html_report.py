@@ -1,4 +1,4 @@
-"""The report's section from made-up results: what stands in it, what is said to be missing, and that texts stay texts."""
+"""The report's section from made-up results: what stands in it, what is said to be missing, that texts stay texts."""
 
 import json
 import re
@@ -23,6 +23,7 @@ class Page(HTMLParser):
         self.elements, self.text, self._inside, embedded = [], "", "", {}
         self.embedded = embedded
         self.feed(text)
+        self.text = " ".join(self.text.split())
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -87,10 +88,20 @@ def test_a_folder_without_results_is_refused(run, finished, place, said):
     assert said in result.stderr and str(finished[0] / place) in result.stderr
 
 
-def test_damaged_results_are_refused(run, tmp_path):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param(lambda lines: ["{"], "Expecting property name", id="not-json"),
+        pytest.param(lambda lines: [*lines, lines[0]], "answers a question twice", id="duplicate"),
+        pytest.param(lambda lines: [line.replace("recorded", "other") for line in lines], "different runs", id="mixed"),
+    ],
+)
+def test_damaged_results_are_refused(run, finished, tmp_path, change, said):
     for name in ("scores.jsonl", "summary.json", "manifest.json"):
-        (tmp_path / name).write_text("{")
+        shutil.copy(finished[0] / "miniature" / name, tmp_path)
+    scores = tmp_path / "scores.jsonl"
+    scores.write_text("\n".join(change(scores.read_text().splitlines())))
     result = run(f"--report-from={tmp_path}")
     assert result.returncode == pytest.ExitCode.USAGE_ERROR
-    assert f"--report-from: {str(tmp_path)!r} cannot be read" in result.stderr
+    assert f"--report-from: {str(tmp_path)!r} cannot be read" in result.stderr and said in result.stderr
     assert "Traceback" not in result.stdout + result.stderr

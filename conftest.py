@@ -8,6 +8,7 @@ pytest_plugins = [
     "fixtures.mmlu",
     "fixtures.scheduling",
     "fixtures.answers",
+    "fixtures.earlier_run",
     "fixtures.scores",
     "fixtures.deepeval_run",
     "fixtures.judging",
@@ -15,4 +16,5 @@ pytest_plugins = [
     "fixtures.report.terminal",
     "fixtures.report.html",
     "fixtures.report.step_summary",
+    "fixtures.report.model_card",
 ]

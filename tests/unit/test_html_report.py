@@ -189,6 +189,15 @@ def test_conventions_that_disagree_are_listed_with_the_reason(results):
     assert "right rows, columns in another order" in text
 
 
+def test_what_changed_since_the_earlier_run_is_shown(results):
+    summary, rows, manifest = results
+    compared = {**summary["comparisons"][0], "gained_questions": [], "lost_questions": ["tiny3-0003"]}
+    unknown = {"suite": "mmlu", "adapter": "cfg2", "problem": "the earlier run has no scores of it"}
+    text = Page(report_section(summary | {"earlier": [compared, unknown]}, rows, manifest)).text
+    assert "Right to wrong: tiny3-0003" in text and "Wrong to right: none" in text
+    assert "not compared: the earlier run has no scores of it" in text
+
+
 def test_hyperparameters_are_those_of_evaluated_configurations(results):
     manifest = results[-1]
     found = hyperparameters(manifest)

@@ -12,6 +12,7 @@ pytest_plugins = [
     "fixtures.scores",
     "fixtures.deepeval_run",
     "fixtures.judging",
+    "fixtures.report.rebuild",
     "fixtures.report.terminal",
     "fixtures.report.html",
     "fixtures.report.step_summary",

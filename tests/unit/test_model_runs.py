@@ -101,8 +101,9 @@ def test_a_replay_needs_no_torch_and_gives_the_same_scores(run, tmp_path):
     assert scores(tmp_path) == first
 
 
-def test_a_replay_errors_what_was_never_answered(run):
-    result = run("-m", "mmlu", "--max-samples=3", "--replay")
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "two-workers"])
+def test_a_replay_errors_what_was_never_answered(run, workers):
+    result = run("-m", "mmlu", "--max-samples=3", "--replay", *workers)
     assert result.returncode == 1
     assert "3 errored: no stored answer. Run" in result.stdout
 

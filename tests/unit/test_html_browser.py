@@ -1,0 +1,137 @@
+"""The report in a real browser, driven as a reader would: filter, sort, open, turn the page."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fixtures.report.page import report_section
+
+pytestmark = pytest.mark.slow
+
+SPIDER = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
+
+
+@pytest.fixture(scope="module")
+def report(pytestconfig, tmp_path_factory):
+    """The report of the miniature's Spider questions, answered by a file in which every third answer is wrong."""
+    folder = tmp_path_factory.mktemp("report")
+    gold = [entry["query"] for entry in json.loads((SPIDER / "dev.json").read_text())]
+    wrong = [sql if place % 3 else sql.replace("SELECT", "SELECT 1,", 1) for place, sql in enumerate(gold)]
+    (folder / "recorded.sql").write_text("\n".join(wrong))
+    command = [sys.executable, "-m", "pytest", "-m", "spider", f"--adapter={folder}/recorded.sql"]
+    command += [f"--results={folder}", f"--html={folder}/report.html", "--self-contained-html"]
+    subprocess.run(command, cwd=pytestconfig.rootpath, check=True, capture_output=True, timeout=120)
+    return folder / "report.html"
+
+
+@pytest.fixture
+def opened(watched, report):
+    watched.goto(report.as_uri())
+    return watched
+
+
+@pytest.fixture
+def watched(browser):
+    """A page; whatever its console or its scripts complain of, and any request to a network, fails the test."""
+    complaints = []
+    page = browser.new_page()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith("file:") else complaints.append(request.url))
+    yield page
+    page.close()
+    assert complaints == []
+
+
+def column(page, name):
+    """The texts of one column of the answers."""
+    return page.locator(f'#answer-table .row td[data-column="{name}"]').all_inner_texts()
+
+
+def test_filter_sort_and_open(opened):
+    opened.get_by_label("Outcome").select_option("wrong")
+    assert opened.locator("#found").inner_text() == "67 of 200 answers; 1 to 50 shown"
+    assert set(column(opened, "Outcome")) == {"wrong"}
+    opened.get_by_role("button", name="Hardness / category").click()
+    ranks = [("easy", "medium", "hard", "extra").index(text) for text in column(opened, "Hardness / category")]
+    assert ranks == sorted(ranks) and len(set(ranks)) > 1
+    opener = opened.locator("#answer-table .opener").first
+    assert opener.get_attribute("aria-expanded") == "false"
+    opener.press("Enter")
+    assert opener.get_attribute("aria-expanded") == "true"
+    details = opened.locator(f"#{opener.get_attribute('aria-controls')}")
+    assert "Predicted" in details.inner_text() and details.locator("mark").first.inner_text() == "1"
+    opener.click()
+    assert details.count() == 0
+
+
+def test_pages_turn_and_the_search_finds_text(opened):
+    first = column(opened, "Question")
+    opened.get_by_role("button", name="Next").click()
+    assert column(opened, "Question")[0] not in first
+    opened.get_by_label("Text").fill("hotel_stays-0003")
+    assert len(column(opened, "Question")) == 1
+    opened.get_by_role("button", name="Show all").click()
+    opened.locator("#found", has_text="200 of 200").wait_for()
+
+
+def test_a_count_of_errors_leads_to_its_answers(opened):
+    link = opened.locator("#errors a").first
+    count = int(link.inner_text())
+    link.click()
+    assert opened.locator("#found").inner_text().startswith(f"{count} of 200")
+
+
+def test_a_changed_answer_leads_to_every_answer_to_its_question(watched, made_up_study, made_up_manifest, tmp_path):
+    study = made_up_study({"base": range(40), "cfg1": range(80)}, {"base": range(120), "cfg1": range(118)})
+    section = report_section(*study, made_up_manifest(["base", "cfg1"]))
+    (tmp_path / "page.html").write_text(f"<!doctype html>{section}")
+    watched.goto((tmp_path / "page.html").as_uri())
+    watched.get_by_text("cfg1 on MMLU: 2 right to wrong, 0 wrong to right").click()
+    watched.get_by_role("link", name="humanities-0118").first.click()
+    assert column(watched, "Adapter") == ["base", "cfg1"]
+    assert column(watched, "Outcome")[1] == "wrong (right to wrong)"
+    watched.locator("#answer-table .opener").last.click()
+    assert "-3.000  B. b" in watched.locator("#answer-table .opened").inner_text()
+
+
+@pytest.mark.parametrize("width", [390, 1300])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_the_screen_and_can_be_read(browser, report, width, scheme):
+    """No sideways scrolling, and text of at least 4.5 to 1 against the page behind it (WCAG 2.2, AA)."""
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.goto(report.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    paper = channels(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    for place in ("#verdict-title", ".card .change", "#found", "#answer-table .wrong", "#evaluation .small", "nav a"):
+        ink = channels(page.locator(place).first.evaluate("element => getComputedStyle(element).color"))
+        assert contrast(ink, paper) >= 4.5, place
+    page.close()
+
+
+def channels(color):
+    return [int(part) / 255 for part in color.removeprefix("rgb(").removesuffix(")").split(",")]
+
+
+def contrast(one, two):
+    """The contrast ratio of WCAG 2.2 between two sRGB colours."""
+
+    def luminance(color):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted((luminance(one), luminance(two)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_without_javascript_verdict_and_tables_stand(browser, report):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(report.as_uri())
+    assert page.locator("#verdict-title").is_visible() and page.locator("#accuracy table").first.is_visible()
+    assert page.get_by_text("This table takes JavaScript.").is_visible()
+    assert not page.locator("#filters").is_visible()
+    context.close()

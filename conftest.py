@@ -15,4 +15,5 @@ pytest_plugins = [
     "fixtures.report.terminal",
     "fixtures.report.html",
     "fixtures.report.step_summary",
+    "fixtures.report.paper",
 ]

@@ -1,6 +1,5 @@
 """``--paper`` as people call it, in processes of their own, on recorded predictions: no model is needed."""
 
-import io
 import json
 import subprocess
 import sys
@@ -35,9 +34,12 @@ def test_a_run_writes_the_paper_and_the_result_files_give_the_same_one(run, tmp_
     result = run(f"--report-from={tmp_path}/miniature", f"--paper={again}")
     assert result.returncode == 0, result.stdout + result.stderr
     assert again.read_bytes() == first.read_bytes()
-    text = " ".join(pypdf.PdfReader(io.BytesIO(first.read_bytes())).pages[0].extract_text().split())
+    text = " ".join("".join(page.extract_text() for page in pypdf.PdfReader(first).pages).split())
     assert "The answers were recorded elsewhere" in text
     assert "No answers to MMLU, so the cost is not known." in text
+    # Both queries were run again for their rows; the prompt shows the schema.
+    assert "Gold rows (" in text and "Predicted rows (1,) Class" in text
+    assert "CREATE TABLE hotel" in text
 
 
 def test_without_an_evaluation_there_is_nothing_to_write_about(run, tmp_path):

@@ -8,6 +8,7 @@ pytest_plugins = [
     "fixtures.mmlu",
     "fixtures.scheduling",
     "fixtures.answers",
+    "fixtures.earlier_run",
     "fixtures.scores",
     "fixtures.deepeval_run",
     "fixtures.judging",
@@ -16,4 +17,5 @@ pytest_plugins = [
     "fixtures.report.html",
     "fixtures.report.step_summary",
     "fixtures.report.paper",
+    "fixtures.report.model_card",
 ]

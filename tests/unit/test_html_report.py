@@ -1,4 +1,4 @@
-"""The report's section from made-up results: what stands in it, what is said to be missing, and that texts stay texts."""
+"""The report's section from made-up results: what stands in it, what is said to be missing, that texts stay texts."""
 
 import json
 import re
@@ -23,6 +23,7 @@ class Page(HTMLParser):
         self.elements, self.text, self._inside, embedded = [], "", "", {}
         self.embedded = embedded
         self.feed(text)
+        self.text = " ".join(self.text.split())
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
@@ -186,6 +187,15 @@ def test_conventions_that_disagree_are_listed_with_the_reason(results):
     text = Page(report_section(*resummarise(summary, rows, manifest))).text
     assert "right under one convention of execution accuracy and wrong under another: 1." in text
     assert "right rows, columns in another order" in text
+
+
+def test_what_changed_since_the_earlier_run_is_shown(results):
+    summary, rows, manifest = results
+    compared = {**summary["comparisons"][0], "gained_questions": [], "lost_questions": ["tiny3-0003"]}
+    unknown = {"suite": "mmlu", "adapter": "cfg2", "problem": "the earlier run has no scores of it"}
+    text = Page(report_section(summary | {"earlier": [compared, unknown]}, rows, manifest)).text
+    assert "Right to wrong: tiny3-0003" in text and "Wrong to right: none" in text
+    assert "not compared: the earlier run has no scores of it" in text
 
 
 def test_hyperparameters_are_those_of_evaluated_configurations(results):

@@ -2,11 +2,14 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from fixtures.report.rebuild import FILES, read_results
 
 SPIDER = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
 
@@ -74,23 +77,31 @@ def test_other_tests_keep_their_rows(run, tmp_path):
     assert 'id="evaluation"' not in text
 
 
-@pytest.mark.parametrize(
-    ("place", "said"),
-    [
-        ("", "has no scores.jsonl, summary.json, manifest.json. Pass one experiment's folder: --report-from="),
-        ("nothing", """Results are made by: pytest -m "spider or mmlu\""""),
-    ],
-)
-def test_a_folder_without_results_is_refused(run, finished, place, said):
-    result = run(f"--report-from={finished[0] / place}")
-    assert result.returncode == pytest.ExitCode.USAGE_ERROR
-    assert said in result.stderr and str(finished[0] / place) in result.stderr
-
-
-def test_damaged_results_are_refused(run, tmp_path):
-    for name in ("scores.jsonl", "summary.json", "manifest.json"):
-        (tmp_path / name).write_text("{")
+def test_a_folder_without_results_is_refused_in_one_line(run, tmp_path):
     result = run(f"--report-from={tmp_path}")
     assert result.returncode == pytest.ExitCode.USAGE_ERROR
-    assert f"--report-from: {str(tmp_path)!r} cannot be read" in result.stderr
-    assert "Traceback" not in result.stdout + result.stderr
+    absent = f"ERROR: --report-from: {str(tmp_path)!r} has no scores.jsonl, summary.json, manifest.json."
+    assert result.stderr.strip() == f'{absent} Results are made by: pytest -m "spider or mmlu"'
+
+
+def test_the_folder_of_all_results_names_the_one_to_pass(finished):
+    folder, _ = finished
+    with pytest.raises(pytest.UsageError, match=rf"Pass one experiment's folder: --report-from={folder}/miniature"):
+        read_results(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param(lambda lines: ["{"], "Expecting property name", id="not-json"),
+        pytest.param(lambda lines: [*lines, lines[0]], "answers a question twice", id="duplicate"),
+        pytest.param(lambda lines: [line.replace("recorded", "other") for line in lines], "different runs", id="mixed"),
+    ],
+)
+def test_damaged_results_are_refused(finished, tmp_path, change, said):
+    for name in FILES:
+        shutil.copy(finished[0] / "miniature" / name, tmp_path)
+    scores = tmp_path / "scores.jsonl"
+    scores.write_text("\n".join(change(scores.read_text().splitlines())))
+    with pytest.raises(pytest.UsageError, match=f"cannot be read.*{said}"):
+        read_results(tmp_path)

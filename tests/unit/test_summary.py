@@ -127,6 +127,12 @@ def test_flips_disagreements_and_errors_are_listed(gain_and_loss):
     assert {"adapter": "base", "error_class": "no SQL", "count": 20} in summary["errors"]
 
 
+def test_subjects_are_counted(gain_and_loss):
+    summary, _ = gain_and_loss
+    counted = {(entry["adapter"], entry["subject"]): (entry["correct"], entry["n"]) for entry in summary["subjects"]}
+    assert counted["cfg2", "humanities"] == (4, 10)
+
+
 def test_an_incomplete_set_is_shown_and_not_compared():
     summary, _ = summary_of(spider_rows("base", {1}), spider_rows("cfg1", {1, 2})[:39])
     assert find(summary["accuracies"], "spider", "cfg1")["complete"] is False

@@ -1,0 +1,66 @@
+"""``--compare`` on recorded predictions, through pytest: what changed, what cannot be compared, gates on it."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from trainer.spider_data import open_spider
+
+SOURCE = "fixtures/miniature/spider"
+
+
+@pytest.fixture
+def evaluate(tmp_path, pytestconfig):
+    """``evaluate(wrong, *arguments)``: recorded gold, of which the first ``wrong`` answers are not, as adapter ``rec``."""
+
+    def evaluate(wrong, *arguments):
+        questions = open_spider(str(pytestconfig.rootpath / SOURCE)).dev()
+        lines = ["SELECT 1, 2, 3" if n < wrong else question.gold_sql for n, question in enumerate(questions)]
+        (tmp_path / "rec.sql").write_text("".join(line + "\n" for line in lines))
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "spider", f"--adapter={tmp_path / 'rec.sql'}"]
+        return subprocess.run(
+            [*command, f"--results={tmp_path / 'now'}", *arguments],
+            cwd=pytestconfig.rootpath,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return evaluate
+
+
+def test_what_changed_since_an_earlier_run(evaluate, tmp_path):
+    assert evaluate(0).returncode == 0
+    shutil.move(tmp_path / "now", tmp_path / "old")
+    same = evaluate(0, f"--compare={tmp_path / 'old'}", "--gate=spider.rec.regression <= 0")
+    assert same.returncode == 0 and "no answer changed in 1 of 1 sets" in same.stdout
+    worse = evaluate(8, f"--compare={tmp_path / 'old'}", "--gate=spider.rec.regression <= 0.03")
+    assert worse.returncode == 1
+    assert "since the earlier run, spider rec: -4.0 points (p 0.008), 0 gained, 8 lost" in worse.stdout
+    assert "gate spider.rec.regression <= 0.03: BROKEN (0.0400)" in worse.stdout
+    (entry,) = json.loads((tmp_path / "now" / "miniature" / "summary.json").read_text())["earlier"]
+    assert len(entry["lost_questions"]) == 8 and entry["gained_questions"] == []
+
+
+def test_runs_that_cannot_be_compared_say_so(evaluate, tmp_path):
+    evaluate(0)
+    shutil.move(tmp_path / "now", tmp_path / "old")
+    other_rules = evaluate(0, f"--compare={tmp_path / 'old'}", "--sql-timeout=29")
+    assert "asked other questions, or judged them by other rules" in " ".join(other_rules.stdout.split())
+    partial = tmp_path / "old" / "miniature" / "scores.jsonl"
+    partial.write_text("".join(partial.read_text().splitlines(keepends=True)[:50]))
+    shutil.rmtree(tmp_path / "now")
+    unjudged = evaluate(0, f"--compare={tmp_path / 'old'}", "--gate=spider.rec.regression <= 0")
+    assert "did not measure all of its questions" in " ".join(unjudged.stdout.split())
+    assert unjudged.returncode == 1 and "gate not judged" in unjudged.stdout
+
+
+@pytest.mark.parametrize(("given", "problem"), [("nowhere", "no scores.jsonl in"), ("now", "is where this run writes")])
+def test_a_folder_that_is_no_earlier_run(evaluate, tmp_path, given, problem):
+    if given == "now":
+        evaluate(0)
+    refused = evaluate(0, f"--compare={tmp_path / given}")
+    assert refused.returncode == 4 and problem in refused.stderr

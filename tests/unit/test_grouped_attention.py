@@ -1,0 +1,41 @@
+"""Attention of grouped heads against transformers' own, in a small model with random weights."""
+
+import random
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Eight query heads on two key heads."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 300, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    return LlamaForCausalLM(LlamaConfig(num_attention_heads=8, num_key_value_heads=2, **sizes)).eval()
+
+
+def test_it_computes_what_transformers_computes(model):
+    import torch
+
+    from fixtures.engines.greedy_decoding import greedy_replies
+    from fixtures.engines.grouped_attention import register_grouped_attention
+    from fixtures.engines.option_scoring import score_options
+
+    rng = random.Random(1)
+    shared = [rng.randint(0, 299) for _ in range(100)]
+    sequences = [shared + [rng.randint(0, 299) for _ in range(rng.randint(5, 60))] for _ in range(9)]
+    questions = [[(sequence, [1, 2]), (sequence, [3])] for sequence in sequences]
+
+    def answered(attention):
+        model.set_attn_implementation(attention)
+        with torch.inference_mode():
+            replies = greedy_replies(model, sequences, torch.tensor([299]), 20)
+            return replies, score_options(model, questions, torch.device("cpu"))
+
+    (replies, scores), (plain_replies, plain_scores) = answered(register_grouped_attention()), answered("sdpa")
+    assert replies == plain_replies
+    for answer, plain in zip(scores, plain_scores, strict=True):
+        assert answer["log_likelihoods"] == pytest.approx(plain["log_likelihoods"], abs=1e-5)
+        assert answer["generated"] == plain["generated"]

@@ -16,5 +16,6 @@ pytest_plugins = [
     "fixtures.report.terminal",
     "fixtures.report.html",
     "fixtures.report.step_summary",
+    "fixtures.report.paper",
     "fixtures.report.model_card",
 ]

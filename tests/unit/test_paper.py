@@ -1,0 +1,220 @@
+"""The technical report: what it says follows from the data, and what a model wrote stays text."""
+
+import io
+import json
+
+import pypdf
+import pytest
+
+from fixtures.report.article.report import report
+from fixtures.report.article.typesetting import typeset
+from fixtures.report.paper import check_writable, write_paper
+from fixtures.score_sets import write_rows
+
+BASE = {"base": range(50)}, {"base": range(120)}
+GAIN = {**BASE[0], "cfg1": range(150)}
+# What the two sides show, by what cfg1 has right: base has 50 of 200 Spider and 120 of 150 MMLU questions right.
+NO_LOSS = GAIN, {**BASE[1], "cfg1": range(119)}
+LOSS = GAIN, {**BASE[1], "cfg1": range(90)}
+INCONCLUSIVE = GAIN, {**BASE[1], "cfg1": [*range(108), *range(120, 130)]}
+NO_GAIN = {**BASE[0], "cfg1": range(52)}, LOSS[1]
+
+
+@pytest.fixture
+def manifest(made_up_manifest):
+    """``manifest(summary)``: that of a run of the miniature with the summary's adapters."""
+    return lambda summary: made_up_manifest(list(dict.fromkeys(entry["adapter"] for entry in summary["accuracies"])))
+
+
+@pytest.fixture
+def paper(made_up_study, manifest):
+    """``paper(spider, mmlu, **frame)``: the report's pages as text, white space made single."""
+
+    def pages(spider, mmlu, **frame):
+        summary, rows = made_up_study(spider, mmlu, **frame)
+        return pages_of(typeset(report(summary, rows, manifest(summary))))
+
+    return pages
+
+
+def pages_of(pdf):
+    # Typst hyphenates at line ends.
+    return [" ".join(page.extract_text().replace("-\n", "").split()) for page in pypdf.PdfReader(io.BytesIO(pdf)).pages]
+
+
+@pytest.mark.parametrize(
+    ("study", "said", "never"),
+    [
+        pytest.param(
+            NO_LOSS,
+            [
+                "On Spider cfg1 gained 50.0 points",
+                "On MMLU cfg1 lost 0.7 points",
+                "equivalent within the margin",
+                "cfg1 gained on SQL and kept MMLU within 5 points",
+                "Take cfg1.",
+            ],
+            ["paid for its gain", "loss may have been missed"],
+            id="a-gain-and-no-loss",
+        ),
+        pytest.param(
+            LOSS,
+            [
+                "On MMLU cfg1 lost 20.0 points",
+                "loss shown",
+                "cfg1 paid for its gain: 50.0 points of SQL for 20.0 points of MMLU, 2.5 gained for each point lost.",
+                "Every adapter that gained on SQL also lost on MMLU",
+            ],
+            ["kept MMLU within", "Take cfg1"],
+            id="a-gain-and-a-loss",
+        ),
+        pytest.param(
+            INCONCLUSIVE,
+            [
+                "no loss shown (could miss up to",
+                "no loss on MMLU is shown; but one may have been missed",
+                "questions would show it four times in five",
+            ],
+            ["kept MMLU within", "paid for its gain", "equivalent within the margin ("],
+            id="a-gain-and-nothing-known-of-a-loss",
+        ),
+        pytest.param(
+            NO_GAIN,
+            [
+                "On Spider cfg1 gained 1.0 points",
+                "neither a gain nor a loss is shown",
+                "cfg1 shows no gain on SQL, and the loss on MMLU comes on top of that.",
+                "Stay with the base",
+            ],
+            ["paid for its gain", "Take cfg1"],
+            id="no-gain-and-a-loss",
+        ),
+    ],
+)
+def test_the_text_follows_the_verdicts(study, said, never, paper):
+    text = " ".join(paper(*study))
+    assert [sentence for sentence in said if sentence not in text] == []
+    assert [sentence for sentence in never if sentence in text] == []
+
+
+def test_the_note_stands_on_the_first_page_and_the_numbers_are_those_of_the_summary(paper):
+    first, *others = paper(*LOSS, note="This is made up. It says nothing.")
+    assert "This is made up. It says nothing." in first
+    assert "The base model reaches 25.0% on Spider and 80.0% on MMLU." in first
+    text = " ".join([first, *others])
+    assert "cfg1 150 / 200 0 75.0% 68.6 to 80.5 75.0% 75.0%" in text
+    assert "With cfg1, 25.0% of the SQL answers are still wrong (50 of 200)." in text
+    assert "with an error of the database: 25. Rows that look like an answer" in text
+
+
+def test_a_cause_is_named_only_where_one_setting_differs(made_up_study, manifest):
+    study = {**GAIN, "cfg2": range(120)}, {**LOSS[1], "cfg2": range(120)}
+    summary, rows = made_up_study(*study)
+    several = manifest(summary)
+    alone = json.loads(json.dumps(several))
+    alone["experiment"]["adapters"]["cfg2"] = alone["experiment"]["adapters"]["cfg1"] | {"epochs": 8.0}
+    many, one = (" ".join(pages_of(typeset(report(summary, rows, found)))) for found in (several, alone))
+    assert "They differ in rank, alpha, learning rate and epochs at once, so these data cannot say" in many
+    assert (
+        "cfg2 against cfg1: SQL −15.0 points (p <0.001) and MMLU +20.0 points (p <0.001). They differ in epochs alone"
+        in one
+    )
+
+
+def test_failing_questions_follow_the_stated_rule(paper):
+    text = " ".join(paper(*LOSS))
+    # cfg1 is wrong from question 150 on; both its error classes are equally frequent, and names decide.
+    assert "Failures of cfg1 Question tiny1-0151, extra" in text
+    assert "Question tiny0-0150, hard" in text and "tiny2-0152" not in text
+    assert "rows, wrong filter" not in text and "Class wrong filter Reason rows" in text
+
+
+def test_several_seeds_are_reported_with_their_deviation(paper):
+    spider = BASE[0] | {f"cfg1-seed{seed}": range(140 + 2 * seed) for seed in (1, 2, 3)}
+    mmlu = BASE[1] | {f"cfg1-seed{seed}": range(119) for seed in (1, 2, 3)}
+    text = " ".join(paper(spider, mmlu))
+    assert "Spider cfg1 3 72.0 ± 1.0 +47.0 ± 1.0" in text
+    assert "the luck of one training run" not in text and "1, 2, 3" in text
+
+
+@pytest.mark.parametrize(
+    ("study", "said"),
+    [
+        pytest.param((GAIN, {}), "No answers to MMLU, so the cost is not known.", id="no-mmlu"),
+        pytest.param(({}, LOSS[1]), "No answers to Spider, so the gain is not known.", id="no-spider"),
+        pytest.param(({"cfg1": range(9)}, {"cfg1": range(9)}), "The base was not asked Spider", id="no-base"),
+        pytest.param(BASE, "Only the base was asked Spider: there is nothing to compare it with.", id="base-only"),
+    ],
+)
+def test_what_was_not_measured_is_said_and_not_guessed(study, said, paper):
+    text = " ".join(paper(*study))
+    assert said in text
+    assert "No recommendation" in text and "paid for its gain" not in text
+
+
+def test_all_errored_is_reported_as_such(made_up_study, manifest):
+    summary, rows = made_up_study(*LOSS)
+    rows = [{**row, "status": "errored", "reason": "out of memory"} for row in rows]
+    for entry in summary["accuracies"]:
+        entry |= {"n": 0, "correct": 0, "errored": 200, "complete": False}
+        entry |= dict.fromkeys(("accuracy", "low", "high", "clustered_error"))
+    summary |= {name: [] for name in ("comparisons", "seeds", "errors", "disagreements", "flips", "splits")}
+    text = " ".join(pages_of(typeset(report(summary, rows, manifest(summary)))))
+    assert "cfg1 on Spider is incomplete and not compared: 0 of 200 questions were scored, 200 errored." in text
+
+
+def test_nothing_measured_is_an_error(made_up_study, manifest):
+    summary, rows = made_up_study({}, {})
+    with pytest.raises(ValueError, match="nothing was measured"):
+        report(summary, rows, manifest(summary))
+
+
+def test_what_a_model_wrote_stays_text(made_up_study, manifest):
+    hostile = '#read("/etc/passwd") $x$ *b* `r` @ref <a> \\ // /* #sys.inputs \ud800'
+    summary, rows = made_up_study(*LOSS)
+    for row in rows:
+        if row["suite"] == "spider" and not row["assignment"]:
+            row |= {"question_text": hostile, "reply": hostile, "predicted_sql": hostile, "reason": hostile}
+            row |= {"gold_sql": hostile}
+    summary["note"] = hostile
+    text = " ".join(pages_of(typeset(report(summary, rows, manifest(summary)))))
+    assert text.count('#read("/etc/passwd") $x$ *b* `r` @ref <a>') >= 5
+    assert "root:" not in text
+
+
+def test_an_adapter_may_be_called_anything(made_up_study, manifest):
+    name = '#eval("1")$\\_*' + "x" * 60
+    summary, rows = made_up_study({**BASE[0], name: range(99)}, {**BASE[1], name: range(99)})
+    text = " ".join(pages_of(typeset(report(summary, rows, manifest(summary)))))
+    assert '#eval("1")$\\_*xxx' in text
+
+
+@pytest.mark.slow
+def test_a_large_study_stays_within_ten_pages(paper):
+    names = [f"{name}-seed{seed}" for name in ("cfg1", "cfg2", "cfg3", "qlora1", "qlora2") for seed in (1, 2, 3)]
+    spider = BASE[0] | {name: range(100 + 5 * place) for place, name in enumerate(names)}
+    mmlu = BASE[1] | {name: range(90 + 2 * place) for place, name in enumerate(names)}
+    assert len(paper(spider, mmlu)) <= 10
+
+
+def test_the_same_data_gives_the_same_bytes(made_up_study, manifest):
+    summary, rows = made_up_study(*LOSS)
+    assert typeset(report(summary, rows, manifest(summary))) == typeset(report(summary, rows, manifest(summary)))
+
+
+def test_a_paper_is_written_from_the_result_files(made_up_study, manifest, tmp_path):
+    summary, rows = made_up_study(*LOSS)
+    write_rows(tmp_path / "scores.jsonl", rows)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest(summary)))
+    write_paper(tmp_path / "paper.pdf", summary, tmp_path)
+    assert len(pages_of((tmp_path / "paper.pdf").read_bytes())) <= 10
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "paper.pdf", "scores.jsonl"]
+
+
+def test_a_path_that_cannot_be_written_is_refused_in_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file" / "paper.pdf"):
+        with pytest.raises(pytest.UsageError, match="--paper: .* cannot be written"):
+            check_writable(path)
+    check_writable(tmp_path / "new" / "paper.pdf")
+    assert list((tmp_path / "new").iterdir()) == []

@@ -21,12 +21,12 @@ def test_it_computes_what_transformers_computes(model):
 
     from fixtures.engines.greedy_decoding import greedy_replies
     from fixtures.engines.grouped_attention import register_grouped_attention
-    from fixtures.engines.option_scoring import score_options
+    from fixtures.engines.option_scoring import OptionQuestion, score_options
 
     rng = random.Random(1)
     shared = [rng.randint(0, 299) for _ in range(100)]
     sequences = [shared + [rng.randint(0, 299) for _ in range(rng.randint(5, 60))] for _ in range(9)]
-    questions = [[(sequence, [1, 2]), (sequence, [3])] for sequence in sequences]
+    questions = [OptionQuestion(sequence, [[1, 2], [3]]) for sequence in sequences]
 
     def answered(attention):
         model.set_attn_implementation(attention)

@@ -1,0 +1,205 @@
+"""How fast questions are answered, beside lm-evaluation-harness, plain ``generate`` and the counted floor. Gates nothing.
+
+The GPU's part asks a model of Llama 3 8B's shape with random weights in bfloat16: speed does not depend on what weights
+say. Its prompts have the lengths of real ones, in a small tokenizer's tokens.
+"""
+
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+
+from fixtures.adapters import Adapter
+from fixtures.mmlu_selection import choose_questions
+from fixtures.mmlu_sources import open_mmlu
+from trainer.experiment import load_experiment
+from trainer.prompts import LETTERS, Prompt, mmlu_text
+
+pytestmark = pytest.mark.bench
+
+BASE = Adapter("base", "base", "base")
+OPTIONS = [f" {letter}" for letter in LETTERS]
+LLAMA_3_8B = {
+    "vocab_size": 128256,
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "max_position_embeddings": 8192,
+    "rope_theta": 500000.0,
+}
+PARAMETERS_A_TOKEN = 6.98e9  # of the layers, which every token passes; the head's are asked for the last one only
+
+
+def seconds(work: Callable, repeats: int = 3) -> float:
+    """The shortest of several runs."""
+    import torch
+
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def changed_letters(engine, prompts: list[Prompt], adapter: Adapter = BASE) -> int:
+    """How many questions get another letter when they are asked one by one instead of 64 together."""
+    chosen = []
+    for size in (1, 64):
+        answers = []
+        for start in range(0, len(prompts), size):
+            some = prompts[start : start + size]
+            found = dict(engine.log_likelihoods(some, [OPTIONS] * len(some), adapter))
+            answers += [found[place]["log_likelihoods"] for place in range(len(some))]
+        chosen.append([max(range(4), key=values.__getitem__) for values in answers])
+    return sum(one != other for one, other in zip(*chosen, strict=True))
+
+
+def test_mmlu_on_a_cpu(parity_data, capsys):
+    """The miniature's model on the default 150 questions of real MMLU; the harness at its best batch size."""
+    from fixtures.engines.transformers_engine import TransformersEngine
+    from tests.lm_evaluation_harness import NUM_SHOTS, load_harness, mmlu_tasks, run_harness
+
+    experiment = load_experiment("miniature")
+    source = open_mmlu(str(parity_data.folder / "mmlu"))
+    subjects = ("college_computer_science", "philosophy", "high_school_macroeconomics")
+    settings = experiment.mmlu.model_copy(update={"subjects": subjects})
+    questions = choose_questions(source, settings, experiment.seed)
+    solved = {s: [(e.question, e.choices, e.answer) for e in source.exemplars(s, NUM_SHOTS)] for s in subjects}
+    prompts = [Prompt(text=mmlu_text(q.subject, q.question, q.choices, solved[q.subject])) for q in questions]
+    engine = TransformersEngine(experiment.base_model)
+
+    def ours() -> None:
+        engine._encoded.clear()
+        list(engine.log_likelihoods(prompts, [OPTIONS] * len(prompts), BASE))
+
+    own = seconds(ours)
+    tasks = mmlu_tasks(source, questions)
+    theirs = {}
+    for size in (1, 4, 16, 64):
+        harness = load_harness(experiment.base_model.folder, size)
+        theirs[size] = seconds(lambda harness=harness: run_harness(harness, tasks, NUM_SHOTS), repeats=1)
+    best = min(theirs, key=theirs.get)
+    with capsys.disabled():
+        print(
+            f"\nours {150 / own:.1f} questions/s; lm-evaluation-harness {150 / theirs[best]:.1f} at batch size {best}"
+        )
+        print(
+            f"ratio {theirs[best] / own:.1f}; letters changed between batch 1 and 64: {changed_letters(engine, prompts)}"
+        )
+
+
+@pytest.fixture(scope="module")
+def gpu_engine():
+    """The engine around an 8B model with random weights: 16 GB of GPU memory, 5 s."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from fixtures.engines import transformers_engine
+
+    torch.manual_seed(0)
+    with pytest.MonkeyPatch.context() as patched:
+        default = torch.get_default_dtype()
+        torch.set_default_dtype(torch.bfloat16)
+        with torch.device("cuda"):
+            model = LlamaForCausalLM(LlamaConfig(**LLAMA_3_8B, tie_word_embeddings=False))
+        torch.set_default_dtype(default)
+        model.generation_config.eos_token_id = None
+
+        def random_model(settings, *, quantisation, attention):
+            model.set_attn_implementation(attention)
+            return model
+
+        patched.setattr(transformers_engine, "load_model", random_model)
+        engine = transformers_engine.TransformersEngine(load_experiment("miniature").base_model)
+    engine._ends = torch.tensor([LLAMA_3_8B["vocab_size"] - 1], device="cuda")
+    return engine
+
+
+def written(engine, tokens: int, rng: random.Random) -> str:
+    """A text of just so many tokens."""
+    words = ["name", "country", "the", "year", "of", "singer", "total", "age", "which", "how", "many", "find", "all"]
+    text = ""
+    while len(ids := engine.tokenizer(text, add_special_tokens=False)["input_ids"]) < tokens:
+        text += f" {rng.choice(words)} {rng.randint(0, 9)}"
+    return engine.tokenizer.decode(ids[:tokens])
+
+
+def matrix_rate() -> float:
+    """Floating-point operations a second of a large bfloat16 product."""
+    import torch
+
+    one, other = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    return 20 * 2 * 8192**3 / seconds(lambda: [one @ other for _ in range(20)])
+
+
+def prompt_tokens(engine, prompts: list[Prompt], shared: int, groups: int) -> int:
+    """Tokens that must be computed when every group's ``shared`` ones are computed once."""
+    return sum(len(ids) - shared for ids in engine._encode(prompts)) + shared * groups
+
+
+def test_mmlu_on_a_gpu(gpu_engine, capsys):
+    """150 questions, 50 behind each of three sets of exemplars: 420 shared and 40 to 160 own tokens."""
+    rng = random.Random(0)
+    prompts = []
+    for _ in range(3):
+        exemplars = written(gpu_engine, 420, rng)
+        prompts += [
+            Prompt(text=exemplars + written(gpu_engine, rng.randint(38, 158), rng) + "\nAnswer:") for _ in range(50)
+        ]
+
+    def ours(*, keep_tokens: bool) -> None:
+        if not keep_tokens:
+            gpu_engine._encoded.clear()
+        list(gpu_engine.log_likelihoods(prompts, [OPTIONS] * 150, BASE))
+
+    ours(keep_tokens=False)
+    first, again = seconds(lambda: ours(keep_tokens=False)), seconds(lambda: ours(keep_tokens=True))
+    floor = 2 * PARAMETERS_A_TOKEN * prompt_tokens(gpu_engine, prompts, 420, 3) / matrix_rate()
+    average = sum(map(len, gpu_engine._encode(prompts))) / 150
+    with capsys.disabled():
+        print(
+            f"\n150 questions of {average:.0f} tokens: {150 / first:.0f} questions/s, {150 / again:.0f} for a second adapter"
+        )
+        print(
+            f"counted floor {150 / floor:.0f}; letters changed between batch 1 and 64: {changed_letters(gpu_engine, prompts)}"
+        )
+
+
+def test_generation_on_a_gpu(gpu_engine, capsys):
+    """256 prompts of 330 shared and 150 to 600 own tokens, 48 new ones: ours, with an adapter, and plain ``generate``."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    rng = random.Random(0)
+    shared = written(gpu_engine, 330, rng)
+    prompts = [Prompt(text=shared + written(gpu_engine, rng.randint(150, 600), rng)) for _ in range(256)]
+    base = seconds(lambda: list(gpu_engine.generate(prompts, BASE, max_new_tokens=48)))
+    plain = seconds(lambda: plain_generate(gpu_engine, prompts), repeats=1)
+    floor = 2 * PARAMETERS_A_TOKEN * prompt_tokens(gpu_engine, prompts, 330, 1) / matrix_rate()
+    settings = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+    gpu_engine._model = get_peft_model(gpu_engine._model, settings, "adapter0", autocast_adapter_dtype=False).eval()
+    gpu_engine._attached = {"cfg1": "adapter0"}
+    tuned = seconds(
+        lambda: list(gpu_engine.generate(prompts, Adapter("cfg1", "cfg1", "configuration"), max_new_tokens=48))
+    )
+    with capsys.disabled():
+        print(f"\nours {256 / base:.1f} prompts/s, with an adapter {256 / tuned:.1f} ({base / tuned:.0%})")
+        print(f"plain generate at batch 64 {64 / plain:.1f}; counted floor of reading the prompts {256 / floor:.1f}")
+        print(f"peak memory {torch.cuda.max_memory_allocated() / 2**30:.0f} GiB")
+
+
+def plain_generate(engine, prompts: list[Prompt]) -> None:
+    """What a simple script does with the first 64 prompts."""
+    texts = [prompt.text for prompt in prompts[:64]]
+    inputs = engine.tokenizer(texts, return_tensors="pt", padding=True, padding_side="left").to("cuda")
+    inputs.pop("token_type_ids", None)
+    engine._model.generate(**inputs, max_new_tokens=48, min_new_tokens=48, do_sample=False, pad_token_id=0)

@@ -22,7 +22,7 @@ NUM_SHOTS = 4
 
 
 class Scored(NamedTuple):
-    """What the harness sent and what it found: the prompt, the option's log-likelihoods, and whether each rule was right."""
+    """What the harness sent and found: the prompt, the options' log-likelihoods, whether each rule was right."""
 
     prompt: str
     continuations: list[str]

@@ -1,6 +1,7 @@
 """What happens beside the steps of a training: the progress bar, the loss curve, checkpoints."""
 
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -33,7 +34,10 @@ class StepReport(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **_):
         self._start = time.monotonic()
-        self._bar = tqdm(total=len(self._step_tokens), desc=self._label, unit="step", disable=not self._visible)
+        # A log keeps every state of the bar: it gets one in ten seconds.
+        interval = 0.1 if sys.stderr.isatty() else 10
+        total = len(self._step_tokens)
+        self._bar = tqdm(total=total, desc=self._label, unit="step", mininterval=interval, disable=not self._visible)
 
     def on_log(self, args, state, control, logs=None, **_):
         if "loss" not in (logs or {}):

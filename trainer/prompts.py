@@ -47,7 +47,8 @@ def _render_table(table) -> str:
     if table.primary_key:
         lines.append(f"PRIMARY KEY ({', '.join(quote_name(name) for name in table.primary_key)})")
     lines += [
-        f"FOREIGN KEY ({quote_name(key.column)}) REFERENCES {quote_name(key.other_table)}({quote_name(key.other_column)})"
+        f"FOREIGN KEY ({quote_name(key.column)}) "
+        f"REFERENCES {quote_name(key.other_table)}({quote_name(key.other_column)})"
         for key in table.foreign_keys
     ]
     return f"CREATE TABLE {quote_name(table.name)} (\n" + ",\n".join(lines) + "\n)"
@@ -64,12 +65,12 @@ def quote_name(name: str) -> str:
 
 
 def spider_turn(schema: Schema, question: str) -> Message:
-    """The user turn for one question: instruction, schema, question. The schema stands first so that neighbours share it."""
+    """The user turn for one question: instruction, schema (which neighbours share, so it stands early), question."""
     return Message("user", f"{INSTRUCTION}\n\n{render_schema(schema)}\n\nQuestion: {question.strip()}")
 
 
 def spider_prompt(schema: Schema, question: str, exemplars: Sequence[tuple[Schema, str, str]] = ()) -> Prompt:
-    """The prompt for one Spider question; ``exemplars`` are solved questions ``(schema, question, gold_sql)``, as turns.
+    """The prompt for one Spider question; ``exemplars`` are solved ones, as turns: ``(schema, question, gold_sql)``.
 
     Without exemplars this is the format adapters are trained on.
     """

@@ -1,4 +1,4 @@
-"""How fast questions are answered, beside lm-evaluation-harness, plain ``generate`` and the counted floor. Gates nothing.
+"""How fast questions are answered, beside lm-evaluation-harness, plain ``generate`` and the counted floor.
 
 The GPU's part asks a model of Llama 3 8B's shape with random weights in bfloat16: speed does not depend on what weights
 say. Its prompts have the lengths of real ones, in a small tokenizer's tokens.
@@ -89,9 +89,7 @@ def test_mmlu_on_a_cpu(parity_data, capsys):
         print(
             f"\nours {150 / own:.1f} questions/s; lm-evaluation-harness {150 / theirs[best]:.1f} at batch size {best}"
         )
-        print(
-            f"ratio {theirs[best] / own:.1f}; letters changed between batch 1 and 64: {changed_letters(engine, prompts)}"
-        )
+        print(f"ratio {theirs[best] / own:.1f}; letters changed from batch 1 to 64: {changed_letters(engine, prompts)}")
 
 
 @pytest.fixture(scope="module")
@@ -166,16 +164,12 @@ def test_mmlu_on_a_gpu(gpu_engine, capsys):
     floor = 2 * PARAMETERS_A_TOKEN * prompt_tokens(gpu_engine, prompts, 420, 3) / matrix_rate()
     average = sum(map(len, gpu_engine._encode(prompts))) / 150
     with capsys.disabled():
-        print(
-            f"\n150 questions of {average:.0f} tokens: {150 / first:.0f} questions/s, {150 / again:.0f} for a second adapter"
-        )
-        print(
-            f"counted floor {150 / floor:.0f}; letters changed between batch 1 and 64: {changed_letters(gpu_engine, prompts)}"
-        )
+        print(f"\n150 questions of {average:.0f} tokens: {150 / first:.0f}/s, {150 / again:.0f}/s for a second adapter")
+        print(f"counted floor {150 / floor:.0f}/s; changed from batch 1 to 64: {changed_letters(gpu_engine, prompts)}")
 
 
 def test_generation_on_a_gpu(gpu_engine, capsys):
-    """256 prompts of 330 shared and 150 to 600 own tokens, 48 new ones: ours, with an adapter, and plain ``generate``."""
+    """256 prompts of 330 shared and 150 to 600 own tokens, 48 new ones: base, adapter, and plain ``generate``."""
     import torch
     from peft import LoraConfig, get_peft_model
 

@@ -14,7 +14,7 @@ SOURCE = "fixtures/miniature/spider"
 
 @pytest.fixture
 def evaluate(tmp_path, pytestconfig):
-    """``evaluate(wrong, *arguments)``: recorded gold, of which the first ``wrong`` answers are not, as adapter ``rec``."""
+    """``evaluate(wrong, *arguments)``: recorded gold as adapter ``rec``, the first ``wrong`` answers spoilt."""
 
     def evaluate(wrong, *arguments):
         questions = open_spider(str(pytestconfig.rootpath / SOURCE)).dev()

@@ -11,7 +11,7 @@ PASS_TOKENS = 64
 
 
 def cost(sequences, groups):
-    """Tokens computed, a pass through the model counted as ``PASS_TOKENS``; a shared beginning takes a pass of its own."""
+    """Tokens computed, a pass counted as ``PASS_TOKENS``; a shared beginning takes a pass of its own."""
     own = sum(len(sequences[place]) - group.shared for group in groups for place in group.places)
     return own + sum(group.shared + PASS_TOKENS * (1 + (group.shared > 0)) for group in groups)
 

@@ -1,4 +1,4 @@
-"""The engine on the miniature's model: the same answers in any batch, as a plain pass gives them, memory running out."""
+"""The engine on the miniature's model: the same answers in any batch, and those of a plain pass."""
 
 import pytest
 

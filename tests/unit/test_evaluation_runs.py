@@ -157,6 +157,7 @@ def test_a_broken_gold_query_is_errored_and_fails_the_run(run, tmp_path):
         (["-m", "spider", "--experiment=minature"], "unknown experiment 'minature'. Did you mean 'miniature'?"),
         (["-m", "spider", "--spider=nowhere"], "Spider not found: no folder or zip 'nowhere'"),
         (["-m", "spider", "--mmlu=nowhere"], "MMLU not found in 'nowhere'"),
+        (["-m", "spider", "--gate=spider.cfg1.regression <= 0.1"], "is measured against an earlier run. Add --compare"),
         (["-m", "mmlu", "--mmlu-shots=9"], "--mmlu-shots: 9: Input should be less than or equal to 5"),
         (["-m", "mmlu", "--mmlu-subjects=philosofy"], "unknown MMLU subject 'philosofy'. Did you mean philosophy"),
         (["-m", "mmlu", "--mmlu-per-category=60"], "12 questions wanted, 10 found"),

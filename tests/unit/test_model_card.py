@@ -38,7 +38,11 @@ def test_the_hub_reads_what_was_measured(adapter):
     card = ModelCard(text)
     assert card.data.base_model == "fixtures/miniature/model"
     found = {(r.dataset_name, r.dataset_revision, r.metric_value) for r in card.data.eval_results}
-    assert found == {("Spider dev (spider)", "abc", 75.0), ("MMLU (mmlu)", "def", 71.33)}
+    assert {r.dataset_type for r in card.data.eval_results} == {"miniature-spider", "miniature-mmlu"}
+    assert found == {
+        ("miniature's own questions in the form of Spider dev", "abc", 75.0),
+        ("miniature's own questions in the form of MMLU", "def", 71.33),
+    }
     assert "| MMLU, accuracy | 150 | 107 | 71.3 % | 10.0 - 90.0 | -12.0 points | 0.001 |" in card.text
     assert "General knowledge: loss shown." in card.text and "It shows the method." in card.text
 

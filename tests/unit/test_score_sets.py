@@ -25,6 +25,12 @@ def test_a_question_that_errors_now_keeps_the_score_it_had(tmp_path):
     assert [r["status"] for r in read_rows(CFG1.path(tmp_path))] == ["scored", "errored"]
 
 
+def test_a_reply_may_hold_what_other_programs_take_for_a_line_break(tmp_path):
+    reply = "SELECT 1 -- a\u2028b\u2029c\x85d\x0ce\rf\ng"
+    upsert(tmp_path, CFG1, [row("pets-0001", assignment=0, reply=reply), row("pets-0002", assignment=1)])
+    assert [r.get("reply") for r in read_rows(CFG1.path(tmp_path))] == [reply, None]
+
+
 def test_rows_are_sorted_and_the_file_is_the_same_in_any_order(tmp_path):
     rows = [row("pets-0010"), row("pets-0002"), row("zoo-0001", adapter="base")]
     write_rows(tmp_path / "a.jsonl", rows)

@@ -1,5 +1,7 @@
 """The summary of made-up rows, and the terminal's section made from it."""
 
+from itertools import zip_longest
+
 import pytest
 
 from fixtures.report.terminal import summary_lines
@@ -53,15 +55,15 @@ def mmlu_rows(adapter, right, *, letter_mass=0.9):
     ]
 
 
-def score_set(row):
+def score_set(row, recipe=""):
     name, _, seed = row["adapter"].partition("-seed")
     seed = None if name == "base" else int(seed or 42)
-    return ScoreSet(row["suite"], row["adapter"], "s", "j", "b", "w", configuration=name, seed=seed)
+    return ScoreSet(row["suite"], row["adapter"], "s", "j", "b", "w", configuration=name, seed=seed, recipe=recipe)
 
 
-def summary_of(*parts):
+def summary_of(*parts, recipes=()):
     rows = [row for part in parts for row in part]
-    sets = [score_set(part[0]) for part in parts]
+    sets = [score_set(part[0], recipe) for part, recipe in zip_longest(parts, recipes, fillvalue="")]
     frame = {"experiment": "tiny", "note": "", "notes": [], "questions": {"spider": QUESTIONS, "mmlu": 30}}
     end = {"gates": [], "selected": len(rows), "partial": False, "exit": {"status": 0, "reason": "all measured"}}
     return frame | summarise(rows, frame["questions"], sets, margin=0.05) | end, rows
@@ -152,6 +154,24 @@ def test_means_over_seeds():
     assert (spread["configuration"], spread["seeds"], spread["mean"]) == ("cfg1", 3, pytest.approx(0.55))
     assert (spread["mean_change"], spread["change_deviation"]) == pytest.approx((0.3, 0.025))
     assert "cfg1, 3 seeds: SQL +30.0 points (sd 2.5)" in summary_lines(summary, rows)
+
+
+def test_what_was_trained_or_asked_otherwise_is_not_averaged():
+    parts = [spider_rows("cfg1-seed1", set(range(32))), spider_rows("cfg1-seed2", set(range(16)))]
+    summary, _ = summary_of(*parts, recipes=("rank 8", "rank 16"))
+    assert [(spread["adapters"], spread["mean"]) for spread in summary["seeds"]] == [
+        (["cfg1-seed1"], 0.8),
+        (["cfg1-seed2"], 0.4),
+    ]
+
+
+def test_every_verdict_is_told_when_the_suites_have_different_seeds():
+    spider = [spider_rows(f"cfg1{seed}", set(range(26))) for seed in ("", "-seed7")]
+    mmlu = [mmlu_rows("base", set(range(24))), mmlu_rows("cfg1", set(range(12)))]
+    summary, rows = summary_of(spider_rows("base", set(range(10))), *spider, *mmlu)
+    lines = summary_lines(summary, rows)
+    assert "cfg1: MMLU -40.0: loss shown" in lines
+    assert "cfg1, 2 seeds: SQL +40.0 points (sd 0.0)" in lines
 
 
 def test_seeds_of_one_configuration_are_no_configurations_to_compare():

@@ -1,0 +1,81 @@
+"""Adapters that do not fit: refused, and nothing of them stays in the model that others are measured with."""
+
+import json
+
+import pytest
+
+from fixtures.adapters import Adapter
+from fixtures.engines import EngineError
+from trainer.experiment import load_experiment
+from trainer.prompts import Prompt
+
+BASE = Adapter("base", "base", "base")
+PROMPTS = [Prompt(text="The capital of the north is"), Prompt(text="SELECT name FROM")]
+OPTIONS = [[" A", " B", " C", " D"]] * 2
+
+
+@pytest.fixture
+def engine():
+    from fixtures.engines.transformers_engine import TransformersEngine
+
+    return TransformersEngine(load_experiment("miniature").base_model)
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    """``adapter(name, spoil)``: a saved LoRA on the miniature, its weights changed by ``spoil(weights)``."""
+
+    def made(name, spoil=None):
+        from peft import LoraConfig, get_peft_model
+        from safetensors.torch import load_file, save_file
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained(load_experiment("miniature").base_model.folder)
+        settings = LoraConfig(r=4, target_modules=["q_proj", "up_proj"], init_lora_weights=False)
+        get_peft_model(model, settings).save_pretrained(tmp_path / name)
+        if spoil:
+            path = tmp_path / name / "adapter_model.safetensors"
+            save_file(spoil(load_file(path)), path)
+        return Adapter(name, name, "folder", folder=tmp_path / name)
+
+    return made
+
+
+def asked(engine, adapter):
+    answers = dict(engine.log_likelihoods(PROMPTS, OPTIONS, adapter))
+    return [answers[place]["log_likelihoods"] for place in range(len(PROMPTS))]
+
+
+def wrong_shape(weights):
+    last = max(weights)
+    return weights | {last: weights[last][:, :1].clone()}
+
+
+def foreign_names(weights):
+    return {name.replace("layers", "h"): tensor for name, tensor in weights.items()}
+
+
+@pytest.mark.parametrize("spoil", [wrong_shape, foreign_names])
+@pytest.mark.parametrize("first", [True, False])
+def test_an_adapter_that_does_not_fit_leaves_nothing_behind(engine, adapter, spoil, first):
+    good, bad = adapter("good"), adapter("bad", spoil)
+    base, tuned = asked(engine, BASE), asked(engine, good)
+    if first:
+        engine._load()
+    with pytest.raises(EngineError, match="'bad' does not fit the base model"):
+        asked(engine, bad)
+    assert asked(engine, BASE) == base
+    assert asked(engine, good) == tuned != base
+
+
+def test_an_adapter_with_biases_is_refused_before_a_model_loads(adapter):
+    from fixtures.adapters import AdapterError, check_adapter
+
+    biased = adapter("biased")
+    config = json.loads((biased.folder / "adapter_config.json").read_text())
+    base = load_experiment("miniature").base_model.id
+    (biased.folder / "adapter_config.json").write_text(
+        json.dumps(config | {"bias": "all", "base_model_name_or_path": base})
+    )
+    with pytest.raises(AdapterError, match="its bias is 'all'"):
+        check_adapter(biased, load_experiment("miniature"))

@@ -23,3 +23,6 @@ class RowTrainer(SFTTrainer):
         # The tokens of all processes are counted, and gradients are then averaged over the processes.
         loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
+
+    def create_model_card(self, *_, **__):
+        """Nothing: the card is written by who has something to say, an evaluation or ``--push``."""

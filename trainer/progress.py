@@ -59,7 +59,8 @@ class StepReport(TrainerCallback):
         self.seconds = time.monotonic() - self._start
         self._bar.set_postfix_str(f"loss {logs['loss']:.3f}, {self.tokens_per_s:,.0f} tokens/s", refresh=False)
         self._bar.update()
-        for name in ("loss", "grad_norm"):
+        # In float16 the gradients of some steps overflow by design: the scaler skips those and scales less.
+        for name in ("loss",) if args.fp16 else ("loss", "grad_norm"):
             if not math.isfinite(logs.get(name, 0.0)):
                 raise ExperimentError(self._not_finite(name, logs[name], Path(args.output_dir)))
 

@@ -131,7 +131,7 @@ def matrix_rate() -> float:
 
 def prompt_tokens(engine, prompts: list[Prompt], shared: int, groups: int) -> int:
     """Tokens that must be computed when every group's ``shared`` ones are computed once."""
-    return sum(len(ids) - shared for ids in engine._encode(prompts)) + shared * groups
+    return sum(len(ids) - shared for ids in engine.encoder.prompts(prompts)) + shared * groups
 
 
 def test_mmlu_on_a_gpu(gpu_engine, capsys):
@@ -146,13 +146,13 @@ def test_mmlu_on_a_gpu(gpu_engine, capsys):
 
     def ours(*, keep_tokens: bool) -> None:
         if not keep_tokens:
-            gpu_engine._encoded.clear()
+            gpu_engine.encoder._encoded.clear()
         list(gpu_engine.log_likelihoods(prompts, [OPTIONS] * 150, BASE))
 
     ours(keep_tokens=False)
     first, again = seconds(lambda: ours(keep_tokens=False)), seconds(lambda: ours(keep_tokens=True))
     floor = 2 * PARAMETERS_A_TOKEN * prompt_tokens(gpu_engine, prompts, 420, 3) / matrix_rate()
-    average = sum(map(len, gpu_engine._encode(prompts))) / 150
+    average = sum(map(len, gpu_engine.encoder.prompts(prompts))) / 150
     with capsys.disabled():
         print(f"\n150 questions of {average:.0f} tokens: {150 / first:.0f}/s, {150 / again:.0f}/s for a second adapter")
         print(f"counted floor {150 / floor:.0f}/s; changed from batch 1 to 64: {changed_letters(gpu_engine, prompts)}")

@@ -21,7 +21,8 @@ def test_it_computes_what_transformers_computes(model):
 
     from fixtures.engines.greedy_decoding import greedy_replies
     from fixtures.engines.grouped_attention import register_grouped_attention
-    from fixtures.engines.option_scoring import OptionQuestion, score_options
+    from fixtures.engines.encoding import OptionQuestion
+    from fixtures.engines.option_scoring import score_options
 
     rng = random.Random(1)
     shared = [rng.randint(0, 299) for _ in range(100)]
@@ -46,7 +47,8 @@ def test_a_window_counts_tokens_and_not_padding():
     import torch
     from transformers import MistralConfig, MistralForCausalLM
 
-    from fixtures.engines.option_scoring import OptionQuestion, score_options
+    from fixtures.engines.encoding import OptionQuestion
+    from fixtures.engines.option_scoring import score_options
 
     torch.manual_seed(0)
     sizes = {"vocab_size": 300, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}

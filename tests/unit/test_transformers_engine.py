@@ -131,7 +131,7 @@ def test_a_prompt_longer_than_the_context_is_errored_alone(engine):
 
 
 def test_a_question_whose_letters_a_tokenizer_writes_alike_is_errored_alone(engine, monkeypatch):
-    tokens = engine._tokens
+    tokens = engine.encoder._tokens
 
     def alike(written):
         return [
@@ -139,7 +139,7 @@ def test_a_question_whose_letters_a_tokenizer_writes_alike_is_errored_alone(engi
             for (text, _), found in zip(written, tokens(written), strict=True)
         ]
 
-    monkeypatch.setattr(engine, "_tokens", alike)
+    monkeypatch.setattr(engine.encoder, "_tokens", alike)
     prompts = [Prompt(text="Alike. Answer:"), Prompt(text="Apart. Answer:")]
     answers = dict(engine.log_likelihoods(prompts, [LETTER_OPTIONS] * 2, BASE))
     assert "does not tell ' A', ' B', ' C', ' D' apart" in answers[0]["error"]
@@ -181,7 +181,7 @@ def test_a_question_that_does_not_fit_alone_is_errored_alone(engine, mmlu, monke
 
     from fixtures.engines import transformers_engine
 
-    plain, longest = transformers_engine.score_options, max(map(len, engine._encode(mmlu[0][:9])))
+    plain, longest = transformers_engine.score_options, max(map(len, engine.encoder.prompts(mmlu[0][:9])))
 
     def score(model, questions, device):
         if any(len(question.context) == longest for question in questions):

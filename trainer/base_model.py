@@ -39,6 +39,26 @@ def load_tokenizer(settings: BaseModelSettings) -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
+def load_end_tokens(settings: BaseModelSettings, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """The tokens that end a reply: the tokenizer's, and those that the model was published with. No weights are read.
+
+    Raises:
+        ExperimentError: as ``load_tokenizer``.
+    """
+    from transformers import AutoConfig, GenerationConfig
+
+    place, revision = settings.folder or settings.id, settings.revision or None
+    try:
+        generation = GenerationConfig.from_pretrained(place, revision=revision)
+    except OSError:
+        try:
+            generation = AutoConfig.from_pretrained(place, revision=revision)
+        except (OSError, ValueError) as error:
+            raise _loading_error(settings, error) from error
+    ends = generation.eos_token_id
+    return sorted({tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None})
+
+
 def load_skeleton(settings: BaseModelSettings) -> "PreTrainedModel":
     """The base model's modules without weights, from its ``config.json`` alone.
 

@@ -90,6 +90,15 @@ class AdapterSettings(Settings):
     quantisation: Literal["none", "nf4"] = "none"  # nf4: QLoRA
 
 
+class EndpointSettings(Settings):
+    """A server that answers in place of this process (``--engine``)."""
+
+    models: dict[str, str] = {}  # the server's names, by "base" or adapter; else the base model's id, and cfg1 for cfg1
+    concurrency: int = Field(32, ge=1)  # requests at a time, of all workers together
+    timeout_s: float = Field(120.0, gt=0)  # of one request
+    retries: int = Field(8, ge=0)  # of one request; 8 wait some 35 s in all
+
+
 class Experiment(Settings):
     """A study: one base model, its questions, and the adapters trained on it."""
 
@@ -103,6 +112,7 @@ class Experiment(Settings):
     mmlu: MmluSettings
     adapters: dict[Name, AdapterSettings]
     gates: tuple[str, ...] = ()
+    endpoint: EndpointSettings = EndpointSettings()
     argument: str = Field("", exclude=True)  # what ``--experiment`` takes to name it again
 
     @field_validator("adapters")
@@ -170,6 +180,7 @@ def _known_keys(parents: list[str]) -> list[str]:
         "spider": SpiderSettings,
         "mmlu": MmluSettings,
         "adapters": AdapterSettings,
+        "endpoint": EndpointSettings,
     }
     return list((sections[parents[0]] if parents and parents[0] in sections else Experiment).model_fields)
 

@@ -4,6 +4,7 @@ pytest_plugins = [
     "fixtures.selection",
     "fixtures.experiment",
     "fixtures.models",
+    "fixtures.workers",
     "fixtures.spider",
     "fixtures.mmlu",
     "fixtures.scheduling",

@@ -8,6 +8,7 @@ pytest_plugins = [
     "fixtures.spider",
     "fixtures.mmlu",
     "fixtures.scheduling",
+    "fixtures.batch_check",
     "fixtures.answers",
     "fixtures.earlier_run",
     "fixtures.scores",

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -22,7 +23,7 @@ def experiment():
     return load_experiment("miniature")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def engine(experiment):
     from fixtures.engines.transformers_engine import TransformersEngine
 
@@ -39,23 +40,29 @@ def adapter(experiment, tmp_path_factory, pytestconfig):
     return Adapter("cfg1", "cfg1", "configuration", folder=run.output_dir, run=run)
 
 
-@pytest.mark.parametrize("tuned", [False, True], ids=["base", "adapter"])
-def test_every_reply_of_spider_is_the_same_in_batches_of_1_and_64(engine, experiment, adapter, tuned):
-    """As the evaluation asks: the base with three exemplars, the adapter without."""
+def replies(engine, experiment, adapter, size):
+    """To all of Spider, ``size`` at a time, as the evaluation asks: the base with exemplars, an adapter without."""
     spider = open_spider(experiment.spider.source)
-    shown = exemplars(spider, experiment, 0 if tuned else experiment.spider.num_shots)
+    shown = exemplars(spider, experiment, experiment.spider.num_shots if adapter.kind == "base" else 0)
     solved = [(spider.schemas[q.db_id], q.question, q.gold_sql) for q in shown]
     prompts = [spider_prompt(spider.schemas[q.db_id], q.question, solved) for q in spider.dev()]
+    found = []
+    for start in range(0, len(prompts), size):
+        some = prompts[start : start + size]
+        answers = dict(engine.generate(some, adapter, max_new_tokens=NEW_TOKENS))
+        found += [answers[place]["reply"] for place in range(len(some))]
+    return found
+
+
+@pytest.mark.parametrize("tuned", [False, True], ids=["base", "adapter"])
+def test_every_reply_is_the_same_in_batches_of_1_and_64(engine, experiment, adapter, tuned):
     asked = adapter if tuned else Adapter("base", "base", "base")
-
-    def replies(size):
-        found = []
-        for start in range(0, len(prompts), size):
-            some = prompts[start : start + size]
-            answers = dict(engine.generate(some, asked, max_new_tokens=NEW_TOKENS))
-            found += [answers[place]["reply"] for place in range(len(some))]
-        return found
-
-    alone = replies(1)
+    alone = replies(engine, experiment, asked, 1)
     assert len(alone) == 200 and len(set(alone)) > 100
-    assert replies(64) == alone
+    assert replies(engine, experiment, asked, 64) == alone
+
+
+def test_every_reply_of_a_merged_adapter_is_the_same(engine, experiment, adapter):
+    beside = replies(engine, experiment, adapter, 64)
+    engine._load()
+    assert replies(engine, experiment, replace(adapter, merged=True), 64) == beside

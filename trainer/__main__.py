@@ -1,34 +1,43 @@
 """Train the experiment's adapters: ``python -m trainer [NAME[:SEED] ...]``."""
 
 import argparse
+import importlib.util
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 
 from trainer.experiment import ExperimentError, load_experiment, shipped_experiments
-from trainer.lora_run import LoraRun, adapter_state, lora_run, must_train
+from trainer.lora_run import Conduct, LoraRun, TrainingStopped, lora_run, must_train
 from trainer.quiet import quiet_libraries
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_SIGNALLED = 128  # and the signal's number, as shells have it
+REPORTERS = ("none", "tensorboard", "wandb", "trackio")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run from the command line and return the exit status: 0, 2 for what the user can mend, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
+    do = _prepare if options.prepare_only else _describe if options.dry_run else _push if options.push else _train
     try:
-        runs = _runs(options)
-        (_describe if options.dry_run else _train)(runs, options)
+        do(_runs(options), options)
     except ExperimentError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except TrainingStopped as stopped:
+        _say(f"\n{stopped} Run the same command to go on.", file=sys.stderr)
+        return _SIGNALLED + stopped.signal
     except KeyboardInterrupt:
-        print(
-            "\nstopped; adapters finished before are kept, the unfinished one is not. Run the same command to go on.",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
+        _say("\nstopped; finished adapters and checkpoints are kept. Run the same command to go on.", file=sys.stderr)
+        return _SIGNALLED + signal.SIGINT
     return 0
+
+
+def _say(text: str, file=None) -> None:
+    """Print, once of all processes that ``accelerate launch`` started."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text, file=file, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,8 +81,35 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="keep the adapter of every N steps too (default: the last only)",
     )
+    parser.add_argument(
+        "--checkpoint-steps",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="write a checkpoint to go on from every N steps (default: twenty in all)",
+    )
+    parser.add_argument(
+        "--report-to",
+        choices=REPORTERS,
+        default="none",
+        help="send the loss curve to TensorBoard, W&B or Trackio too (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--gpu-memory",
+        type=float,
+        metavar="GB",
+        help="use no more of every GPU, as on a card of that size (default: what is free)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="train again what is already there")
-    parser.add_argument("--dry-run", action="store_true", help="show what would be trained, then exit")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show settings, tokens, steps, memory and time, then exit"
+    )
+    parser.add_argument(
+        "--prepare-only",
+        action="store_true",
+        help="write train_formatted.jsonl and dev_formatted.jsonl to DIR/EXPERIMENT, then exit",
+    )
+    parser.add_argument("--push", metavar="HUB_ID", help="upload the one finished adapter named, with its card")
     return parser
 
 
@@ -92,10 +128,8 @@ def _positive(text: str) -> int:
 def _runs(options: argparse.Namespace) -> list[LoraRun]:
     """The trainings asked for, in order, each once. Raises ExperimentError."""
     experiment = load_experiment(options.experiment)
-    if options.spider:
-        experiment = experiment.model_copy(
-            update={"spider": experiment.spider.model_copy(update={"source": options.spider})}
-        )
+    _check_reporter(options.report_to)
+    conduct = Conduct(options.save_steps, options.checkpoint_steps, options.report_to, options.gpu_memory)
     names = dict.fromkeys(_name_and_seed(name, options.seed) for name in options.names or experiment.adapters)
     return [
         lora_run(
@@ -104,10 +138,16 @@ def _runs(options: argparse.Namespace) -> list[LoraRun]:
             seed,
             results_dir=options.results,
             max_train_samples=options.max_train_samples,
-            save_steps=options.save_steps,
+            spider=options.spider,
+            conduct=conduct,
         )
         for name, seed in names
     ]
+
+
+def _check_reporter(name: str) -> None:
+    if name != "none" and importlib.util.find_spec(name) is None:
+        raise ExperimentError(f"--report-to {name}: the package is not installed. Run: pip install {name}")
 
 
 def _name_and_seed(argument: str, seed: int | None) -> tuple[str, int | None]:
@@ -127,23 +167,38 @@ def _train(runs: list[LoraRun], options: argparse.Namespace) -> None:
             from trainer.lora import train_adapter
 
             train_adapter(run, overwrite=options.overwrite, show_progress=True)
-            print(f"{run.label}: trained, in {run.output_dir}")
+            _say(f"{run.label}: trained, in {run.output_dir}")
         else:
-            print(f"{run.label}: already trained with these settings, in {run.output_dir}")
+            _say(f"{run.label}: already trained with these settings, in {run.output_dir}")
 
 
 def _describe(runs: list[LoraRun], options: argparse.Namespace) -> None:
-    from trainer.base_model import load_tokenizer
-    from trainer.lora import plan
-
     quiet_libraries()
+    from trainer.base_model import load_tokenizer
+    from trainer.dry_run import describe
+
     for run in runs:
-        steps, dropped = plan(run, load_tokenizer(run.base_model))
-        tokens = sum(len(text.tokens) for step in steps for text in step)
-        print(f"{run.label}: {adapter_state(run)}, in {run.output_dir}")
-        print(f"  base model {run.base_model.id}, quantisation {run.quantisation}")
-        print("  " + ", ".join(f"{name} {value}" for name, value in run.settings.model_dump(mode="json").items()))
-        print(f"  {len(run.texts):,} questions, {len(dropped):,} too long; {len(steps):,} steps, {tokens:,} tokens")
+        _say(describe(run, load_tokenizer(run.base_model)))
+
+
+def _prepare(runs: list[LoraRun], options: argparse.Namespace) -> None:
+    quiet_libraries()
+    from trainer.base_model import load_tokenizer
+    from trainer.prepared import write_prepared
+
+    # Configurations differ in what is done with the texts only.
+    run = runs[0]
+    for path in write_prepared(run, load_tokenizer(run.base_model), options.results / run.experiment):
+        _say(f"written: {path}")
+
+
+def _push(runs: list[LoraRun], options: argparse.Namespace) -> None:
+    from trainer.hub import push_adapter
+
+    if len(runs) != 1:
+        names = ", ".join(run.adapter for run in runs)
+        raise ExperimentError(f"--push takes one adapter, not {len(runs)}: name one of {names}.")
+    _say(f"{runs[0].label}: pushed to {push_adapter(runs[0], options.push)}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ PLAIN_TEMPLATE = (
 
 
 def load_tokenizer(settings: BaseModelSettings) -> "PreTrainedTokenizerBase":
-    """The base model's tokenizer, with a plain template where it has none, and a padding token.
+    """The base model's tokenizer, with a plain template where it has none or is to have none, and a padding token.
 
     Raises:
         ExperimentError: not found, not readable, or gated.
@@ -32,26 +32,49 @@ def load_tokenizer(settings: BaseModelSettings) -> "PreTrainedTokenizerBase":
         tokenizer = AutoTokenizer.from_pretrained(settings.folder or settings.id, revision=settings.revision or None)
     except (OSError, ValueError) as error:
         raise _loading_error(settings, error) from error
-    tokenizer.chat_template = tokenizer.chat_template or PLAIN_TEMPLATE
+    if settings.chat_template == "plain" or not tokenizer.chat_template:
+        tokenizer.chat_template = PLAIN_TEMPLATE
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
+def load_skeleton(settings: BaseModelSettings) -> "PreTrainedModel":
+    """The base model's modules without weights, from its ``config.json`` alone.
+
+    Raises:
+        ExperimentError: as ``load_tokenizer``.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    check_folder(settings)
+    try:
+        config = AutoConfig.from_pretrained(settings.folder or settings.id, revision=settings.revision or None)
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config)
+    except (OSError, ValueError) as error:
+        raise _loading_error(settings, error) from error
+
+
 def load_model(
     settings: BaseModelSettings, *, quantisation: Literal["none", "nf4", "int8"], attention: str | None = None
 ) -> "PreTrainedModel":
-    """The base model on the GPU if there is one, with weights from safetensors only.
+    """The base model on the process's GPU if there is one, with weights from safetensors only.
+
+    FSDP takes it from the first process's main memory and shares it out itself.
 
     Raises:
-        ExperimentError: not found, damaged, gated, or it needs a GPU and there is none.
+        ExperimentError: not found, damaged, gated, it needs a GPU and there is none, or bitsandbytes does not work here.
     """
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
+    from transformers.integrations.fsdp import is_fsdp_enabled
 
     check_folder(settings)
     check_memory(settings)
+    place = "cuda" if torch.cuda.is_available() else "cpu"
     keywords = {"quantization_config": quantisation_config(quantisation)} if quantisation != "none" else {}
     try:
         return AutoModelForCausalLM.from_pretrained(
@@ -60,9 +83,16 @@ def load_model(
             dtype=compute_dtype(settings),
             attn_implementation=attention,
             use_safetensors=True,
-            device_map={"": "cuda" if torch.cuda.is_available() else "cpu"},
+            device_map=None if is_fsdp_enabled() else {"": place},
             **keywords,
         )
+    except (ImportError, RuntimeError) as error:
+        if quantisation == "none" or isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise ExperimentError(
+            f"quantisation = {quantisation!r} needs bitsandbytes, which does not work here: {_first_line(error)} "
+            "Use a configuration without quantisation (LoRA), on Linux or Windows with an NVIDIA GPU this one."
+        ) from error
     except (OSError, ValueError, SafetensorError) as error:
         raise _loading_error(settings, error) from error
 
@@ -110,10 +140,20 @@ def check_folder(settings: BaseModelSettings) -> None:
 
 
 def _loading_error(settings: BaseModelSettings, error: Exception) -> ExperimentError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    reason = _first_line(error)
     if settings.folder is not None:
         return ExperimentError(f"base model in {str(settings.folder)!r} cannot be loaded: {reason}")
+    if "loaded with `safetensors`" in reason:
+        return ExperimentError(
+            f"base model {settings.id!r} has no safetensors weights at revision {settings.revision or 'main'!r}, and "
+            "pickled ones are never loaded. The Hub keeps a converted copy of many models as a pull request "
+            '("Adding `safetensors` variant of this model"): set base_model.revision = "refs/pr/N" with its number.'
+        )
     return ExperimentError(
         f"base model {settings.id!r} cannot be loaded from the Hub: {reason} "
         "(Check the id and the connection; gated models need: hf auth login)"
     )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

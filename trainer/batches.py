@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from random import Random
 
+from jinja2 import TemplateError
+
 from trainer.experiment import ExperimentError
 from trainer.training_data import TrainingText
 
@@ -50,9 +52,15 @@ def tokenise(texts: list[TrainingText], tokenizer, max_length: int) -> tuple[lis
 
 def _tokenise(text: TrainingText, tokenizer) -> TokenisedText:
     messages = [message._asdict() for message in text.prompt.messages]
-    prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
     reply = {"role": "assistant", "content": text.completion}
-    tokens = tokenizer.apply_chat_template([*messages, reply], return_dict=False)
+    try:
+        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        tokens = tokenizer.apply_chat_template([*messages, reply], return_dict=False)
+    except (TemplateError, TypeError) as error:
+        raise ExperimentError(
+            f"the chat template of {tokenizer.name_or_path!r} cannot write {text.id!r}: {error}. "
+            'Set base_model.chat_template = "plain".'
+        ) from None
     if tokens[: len(prompt)] != prompt:
         raise ExperimentError(
             f"the chat template of {tokenizer.name_or_path!r} writes the prompt of {text.id!r} differently once "
@@ -117,6 +125,13 @@ def build_row(texts: list[TokenisedText]) -> dict:
         for text in own:
             _append(row, text.tokens[shared:], shared, text.prompt_length - shared)
     return row
+
+
+def row_size(texts: list[TokenisedText]) -> tuple[int, int]:
+    """Tokens of the row that these questions make, and those of them that carry loss."""
+    groups = [(own, _shared_length(own)) for own in _by_group(texts)]
+    tokens = sum(shared + sum(len(text.tokens) - shared for text in own) for own, shared in groups)
+    return tokens, sum(len(text.tokens) - text.prompt_length for text in texts)
 
 
 def _shared_length(texts: list[TokenisedText]) -> int:

@@ -36,6 +36,7 @@ class BaseModelSettings(Settings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     quantisation: Literal["none", "nf4", "int8"] = "none"
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"] = "auto"
+    chat_template: Literal["auto", "plain"] = "auto"  # the model's own where it has one; plain: without any
     memory_gb: float = 0.0  # GPU memory needed; 0: runs on a CPU
 
     @property
@@ -79,7 +80,8 @@ class AdapterSettings(Settings):
     learning_rate: float = Field(gt=0)
     epochs: float = Field(gt=0)
     batch_size: int = Field(16, ge=1)
-    micro_batch_size: int = Field(0, ge=0)  # examples per forward pass; 0: all of ``batch_size``
+    micro_batch_size: int = Field(0, ge=0)  # examples per forward pass; 0: as many as the GPU's memory holds
+    gradient_checkpointing: bool | Literal["auto"] = "auto"  # half the speed lost at most, for much less memory
     scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
     warmup_steps: int = Field(0, ge=0)
     weight_decay: float = Field(0.0, ge=0)

@@ -1,22 +1,21 @@
 """Training one LoRA adapter on Spider, with TRL and PEFT. Heavy imports sit in the functions that need them."""
 
-import contextlib
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.base_model import check_memory, compute_dtype, load_model, load_tokenizer
+from trainer.base_model import check_memory, compute_dtype, load_model, load_skeleton, load_tokenizer
 from trainer.batches import TokenisedText, build_row, cut_rows, order_hash, plan_steps, tokenise
 from trainer.experiment import ExperimentError
-from trainer.lora_run import LoraRun, must_train
+from trainer.lora_run import LoraRun, TrainingStopped, must_train
 from trainer.run_record import adapter_hash, write_run_record
 
 if TYPE_CHECKING:
+    import torch
     from peft import LoraConfig
     from transformers import PreTrainedModel
     from trl import SFTConfig, SFTTrainer
 
+    from trainer.memory import Passes
     from trainer.progress import StepReport
 
 
@@ -24,44 +23,20 @@ def train_adapter(run: LoraRun, *, overwrite: bool = False, show_progress: bool 
     """Fine-tune one adapter on Spider train and return its folder; a finished one of the same settings is left alone.
 
     Loss is taken on the SQL only. Questions longer than ``max_length`` tokens are dropped, not cut, and named in
-    ``run.json``. The folder appears when the training has ended, complete: an interrupted one leaves none.
+    ``run.json``. The folder appears when the training has ended, complete; a training that was stopped, killed or
+    failed goes on from its last checkpoint when it is run again, and on a CPU in float32 to the same weights.
 
     Raises:
         ExperimentError: a finished adapter of other settings (unless ``overwrite``), data or base model that cannot be
-            used, target modules that the model lacks, a loss that is no number.
+            used, target modules that the model lacks, too little memory or disk, a loss that is no number.
+        TrainingStopped: by Ctrl-C or SIGTERM, after saving.
     """
     if must_train(run, overwrite=overwrite):
-        with _finished_folder(run.output_dir) as unfinished:
-            _train(run, unfinished, show_progress)
+        from trainer.unfinished import unfinished_adapter
+
+        with unfinished_adapter(run) as folder:
+            _train(run, folder, show_progress)
     return run.output_dir
-
-
-@contextlib.contextmanager
-def _finished_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write into that becomes ``folder`` at the end, and is removed when the end is not reached."""
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-    except OSError as error:
-        raise ExperimentError(
-            f"cannot write to {str(folder.parent)!r}: {error.strerror}. Choose another place with --results."
-        ) from None
-    try:
-        yield unfinished
-        _replace(folder, unfinished)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _replace(folder: Path, by: Path) -> None:
-    """Rename ``by`` to ``folder``; what was there is deleted only after that."""
-    old = folder.with_name(f"{folder.name}.old")
-    if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-    by.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def plan(run: LoraRun, tokenizer) -> tuple[list[list[TokenisedText]], list[str]]:
@@ -71,63 +46,140 @@ def plan(run: LoraRun, tokenizer) -> tuple[list[list[TokenisedText]], list[str]]
     return plan_steps(texts, batch_size=settings.batch_size, epochs=settings.epochs, seed=run.seed), dropped
 
 
-def _train(run: LoraRun, folder: Path, show_progress: bool) -> None:
-    from peft import get_peft_model_state_dict
+def plan_passes(run: LoraRun, steps: list[list[TokenisedText]]) -> tuple["Passes", float]:
+    """How every step is computed on this machine, and the peak of memory to expect in bytes, before weights are loaded.
 
+    Raises:
+        ExperimentError: the memory does not suffice, target modules that the model lacks, or settings at odds.
+    """
+    from trainer.fused_kernels import fused_kernels_installed
+    from trainer.memory import choose_passes, free_memory, memory_demand
+    from trainer.processes import processes
+
+    skeleton = load_skeleton(run.base_model)
+    _check_targets(run.settings.target_modules, skeleton)
+    demand = memory_demand(run, skeleton, fused=fused_kernels_installed())
+    free = free_memory(run.conduct.gpu_memory_gb)
+    return choose_passes(run, steps, demand, free, processes=processes().num_processes)
+
+
+def _train(run: LoraRun, folder: Path, show_progress: bool) -> None:
+    import torch
+
+    from trainer.checkpoints import last_checkpoint
+    from trainer.memory import limit_memory
+    from trainer.processes import processes
     from trainer.progress import StepReport
 
+    main = processes().is_main_process
     check_memory(run.base_model)
     tokenizer = load_tokenizer(run.base_model)
     steps, dropped = plan(run, tokenizer)
-    report = StepReport(run.label, [sum(len(text.tokens) for text in step) for step in steps], visible=show_progress)
-    trainer = build_trainer(run, tokenizer, steps, folder, report)
-    initial = adapter_hash(get_peft_model_state_dict(trainer.model))
+    limit_memory(run.conduct.gpu_memory_gb)
+    passes, expected = plan_passes(run, steps)
+    step_tokens = [sum(len(text.tokens) for text in step) for step in steps]
+    report = StepReport(run.label, step_tokens, visible=show_progress and main)
+    trainer = build_trainer(run, tokenizer, steps, folder, report, passes)
+    initial = adapter_hash(adapter_weights(trainer.model))
     try:
-        trainer.train()
+        _run_to_the_end(trainer, last_checkpoint(folder), run, report)
+    except torch.OutOfMemoryError:
+        raise ExperimentError(
+            f"{run.label}: out of GPU memory with {passes.micro_batch_size} questions a pass. Set micro_batch_size lower or "
+            f"gradient_checkpointing = true in [adapters.{run.adapter}], and run the same command."
+        ) from None
     finally:
         report.close()
-    trainer.model.save_pretrained(folder)
+    weights = adapter_weights(trainer.model)
+    if not main:
+        return
+    trainer.model.save_pretrained(folder, state_dict=weights)
     write_run_record(
         run,
         folder,
         data={"dropped": dropped, "order": order_hash(steps), "tokens": report.tokens},
-        weights={"initial": initial, "final": adapter_hash(get_peft_model_state_dict(trainer.model))},
-        training={"loss": report.losses, "wall_s": report.seconds, "tokens_per_s": report.tokens_per_s},
+        weights={"initial": initial, "final": adapter_hash(weights)},
+        training={
+            "loss": report.losses,
+            "wall_s": report.seconds,
+            "tokens_per_s": report.tokens_per_s,
+            "resumed_after_step": report.resumed_after_step,
+            "processes": trainer.accelerator.num_processes,
+            "micro_batch_size": passes.micro_batch_size,
+            "gradient_checkpointing": passes.gradient_checkpointing,
+            "attention": trainer.model.config._attn_implementation,
+            "expected_gb": expected / 1e9 if torch.cuda.is_available() else None,
+            "peak_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None,
+        },
     )
 
 
+def _run_to_the_end(trainer: "SFTTrainer", checkpoint: Path | None, run: LoraRun, report: "StepReport") -> None:
+    from trainer.checkpoints import MarkCheckpoints, StopOnSignal
+
+    stop = StopOnSignal()
+    trainer.add_callback(stop)
+    trainer.add_callback(MarkCheckpoints())
+    try:
+        trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+    finally:
+        stop.restore()
+    if stop.received and trainer.state.global_step < trainer.state.max_steps:
+        raise TrainingStopped(stop.received, trainer.state.global_step, run.unfinished_dir)
+
+
 def build_trainer(
-    run: LoraRun, tokenizer, steps: list[list[TokenisedText]], folder: Path, report: "StepReport"
+    run: LoraRun,
+    tokenizer,
+    steps: list[list[TokenisedText]],
+    folder: Path,
+    report: "StepReport",
+    passes: "Passes",
 ) -> "SFTTrainer":
     """TRL's trainer over these steps, its adapter freshly initialised from the run's seed."""
     from datasets import Dataset
+    from peft.tuners.lora import LoraLayer
     from transformers import PrinterCallback
 
-    from trainer.progress import SaveCheckpoints
-    from trainer.shared_schema import RowTrainer, use_shared_schema_attention
+    from trainer.fused_kernels import use_fused_kernels
+    from trainer.progress import SaveAdapters
+    from trainer.row_trainer import RowTrainer
+    from trainer.shared_schema import use_shared_schema_attention
 
-    settings = run.settings
-    micro_batch_size = settings.micro_batch_size or settings.batch_size
-    if settings.batch_size % micro_batch_size:
-        raise ExperimentError(
-            f"{run.adapter}: micro_batch_size = {micro_batch_size} does not divide batch_size = {settings.batch_size}."
-        )
     model = load_model(run.base_model, quantisation=run.quantisation)
-    use_shared_schema_attention(model, settings.max_length)
-    rows = cut_rows(steps, micro_batch_size)
+    use_fused_kernels(model)
+    use_shared_schema_attention(model, run.settings.max_length, run.base_model.attention)
+    rows = cut_rows(steps, passes.micro_batch_size)
     trainer = RowTrainer(
         model,
-        _sft_config(run, len(steps), settings.batch_size // micro_batch_size, folder),
+        _sft_config(run, len(steps), passes, folder),
         # Rows are built when their turn comes: all at once they would be the epochs' tokens over again.
         data_collator=lambda places: row_tensors(rows[places[0]["row"]]),
         train_dataset=Dataset.from_dict({"row": range(len(rows))}),
         processing_class=tokenizer,
-        peft_config=_lora_config(run, model),
-        callbacks=[report, *([SaveCheckpoints(folder, run.save_steps)] if run.save_steps else [])],
+        peft_config=_lora_config(run),
+        callbacks=[report, *([SaveAdapters(folder, run.conduct.save_steps)] if run.conduct.save_steps else [])],
     )
     trainer.remove_callback(PrinterCallback)
+    if compute_dtype(run.base_model).itemsize < 4:
+        # Autocast has LoRA's products in the base's dtype anyway; PEFT would cast their inputs to float32 and back first.
+        for module in trainer.model.modules():
+            if isinstance(module, LoraLayer):
+                module.cast_input_dtype_enabled = False
     trainer.model.peft_config["default"].base_model_name_or_path = run.base_model.id
     return trainer
+
+
+def adapter_weights(model: "PreTrainedModel") -> dict[str, "torch.Tensor"]:
+    """The adapter's weights by name; FSDP's processes, which hold a part each, must all ask."""
+    from peft import get_peft_model_state_dict
+
+    whole = {
+        name: weights.full_tensor() if hasattr(weights, "full_tensor") else weights
+        for name, weights in model.named_parameters()
+        if weights.requires_grad
+    }
+    return get_peft_model_state_dict(model, state_dict=whole)
 
 
 def row_tensors(texts: list[TokenisedText]) -> dict:
@@ -137,24 +189,21 @@ def row_tensors(texts: list[TokenisedText]) -> dict:
     return {name: values if name == "layout" else torch.tensor([values]) for name, values in build_row(texts).items()}
 
 
-def _lora_config(run: LoraRun, model: "PreTrainedModel") -> "LoraConfig":
+def _lora_config(run: LoraRun) -> "LoraConfig":
     from peft import LoraConfig
 
     settings = run.settings
     targets = settings.target_modules
-    if not isinstance(targets, str):
-        _check_targets(targets, model)
-        targets = list(targets)
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        target_modules=targets,
+        target_modules=targets if isinstance(targets, str) else list(targets),
     )
 
 
-def _check_targets(targets: tuple[str, ...], model: "PreTrainedModel") -> None:
+def _check_targets(targets: tuple[str, ...] | str, model: "PreTrainedModel") -> None:
     """PEFT passes over a name that matches nothing as long as another one does, so every name is looked up here."""
     import torch
 
@@ -162,7 +211,7 @@ def _check_targets(targets: tuple[str, ...], model: "PreTrainedModel") -> None:
     linear = [
         name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head
     ]
-    for target in targets:
+    for target in [] if isinstance(targets, str) else targets:
         if not any(f".{name}".endswith(f".{target}") for name in linear):
             known = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
             raise ExperimentError(
@@ -170,9 +219,11 @@ def _check_targets(targets: tuple[str, ...], model: "PreTrainedModel") -> None:
             )
 
 
-def _sft_config(run: LoraRun, steps: int, rows_per_step: int, folder: Path) -> "SFTConfig":
+def _sft_config(run: LoraRun, steps: int, passes: "Passes", folder: Path) -> "SFTConfig":
     import torch
     from trl import SFTConfig
+
+    from trainer.processes import processes
 
     settings, dtype = run.settings, compute_dtype(run.base_model)
     return SFTConfig(
@@ -181,7 +232,7 @@ def _sft_config(run: LoraRun, steps: int, rows_per_step: int, folder: Path) -> "
         max_steps=steps,
         # One row holds the questions of one forward pass, and the rows come in the order planned.
         per_device_train_batch_size=1,
-        gradient_accumulation_steps=rows_per_step,
+        gradient_accumulation_steps=settings.batch_size // passes.micro_batch_size // processes().num_processes,
         train_sampling_strategy="sequential",
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
@@ -195,10 +246,14 @@ def _sft_config(run: LoraRun, steps: int, rows_per_step: int, folder: Path) -> "
         bf16=dtype is torch.bfloat16,
         fp16=dtype is torch.float16,
         use_cpu=not torch.cuda.is_available(),
-        gradient_checkpointing=False,
+        gradient_checkpointing=passes.gradient_checkpointing,
         logging_steps=1,
         logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to="none",
+        save_strategy="steps",
+        save_steps=run.conduct.checkpoint_steps or -(-steps // 20),
+        save_total_limit=2,
+        ddp_find_unused_parameters=False,
+        report_to=run.conduct.report_to,
+        run_name=run.label,
         disable_tqdm=True,
     )

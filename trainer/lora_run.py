@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +16,33 @@ from trainer.identity import base_identity, tokenizer_identity
 from trainer.spider_data import open_spider
 from trainer.training_data import TrainingText, data_hash, training_texts
 
+# Settings that leave the weights as they are, and one that is told by another name.
+_NO_MATTER = {"gradient_checkpointing", "quantisation"}
 # Counts up when the trainer itself changes so that the same settings give other weights.
 _METHOD = 1
 
 
+class TrainingStopped(Exception):
+    """The training was told to stop by a signal, and did after saving where it was."""
+
+    def __init__(self, signal: int, step: int, folder: Path):
+        super().__init__(f"stopped after step {step}, which {str(folder)!r} keeps.")
+        self.signal = signal
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How a training is carried out, which does not decide what comes of it."""
+
+    save_steps: int = 0  # keep the adapter of every so many steps; 0: of the last only
+    checkpoint_steps: int = 0  # write a checkpoint to go on from every so many steps; 0: twenty in all
+    report_to: str = "none"  # what else follows the loss, by transformers' name for it
+    gpu_memory_gb: float | None = None  # of every GPU; None: what is free
+
+
 @dataclass(frozen=True)
 class LoraRun:
-    """Everything that decides one adapter. ``spider`` is a folder or zip; ``save_steps`` 0 keeps no checkpoints."""
+    """Everything that decides one adapter. ``spider`` is a folder or zip."""
 
     experiment: str
     base_model: BaseModelSettings
@@ -31,7 +52,7 @@ class LoraRun:
     spider: str
     output_dir: Path
     max_train_samples: int | None = None
-    save_steps: int = 0
+    conduct: Conduct = Conduct()
     command: str = ""  # that trains it, for messages
 
     @cached_property
@@ -47,11 +68,12 @@ class LoraRun:
             "base_model.weights": base_identity(base),
             # A Hub model's revision pins its tokenizer too, which may not have been downloaded yet.
             "base_model.tokenizer": tokenizer_identity(base) if base.folder else None,
+            "base_model.chat_template": base.chat_template,
             "base_model.dtype": base.dtype,
             "base_model.quantisation": self.quantisation,
             **{
                 f"adapter.{name}": value
-                for name, value in self.settings.model_dump(mode="json", exclude={"quantisation"}).items()
+                for name, value in self.settings.model_dump(mode="json", exclude=_NO_MATTER).items()
             },
             "questions_per_schema": QUESTIONS_PER_SCHEMA,
             "seed": self.seed,
@@ -70,6 +92,11 @@ class LoraRun:
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
 
     @property
+    def unfinished_dir(self) -> Path:
+        """Where it lies until it is finished, with its checkpoints."""
+        return self.output_dir.with_name(f"{self.output_dir.name}.unfinished")
+
+    @property
     def label(self) -> str:
         return f"{self.adapter} seed {self.seed}"
 
@@ -81,9 +108,10 @@ def lora_run(
     *,
     results_dir: Path,
     max_train_samples: int | None = None,
-    save_steps: int = 0,
+    spider: str | None = None,
+    conduct: Conduct = Conduct(),
 ) -> LoraRun:
-    """The training of configuration ``name`` at ``seed`` (default: the experiment's).
+    """The training of configuration ``name`` at ``seed``, on ``spider`` (defaults: the experiment's).
 
     Raises:
         ExperimentError: the experiment has no such configuration.
@@ -96,18 +124,20 @@ def lora_run(
         )
     seed = experiment.seed if seed is None else seed
     suffix = "" if max_train_samples is None else f"-n{max_train_samples}"
+    given = {"--experiment": experiment.argument, "--results": results_dir, "--spider": spider}
+    given["--max-train-samples"] = max_train_samples
+    options = (f"{option} {shlex.quote(str(value))}" for option, value in given.items() if value is not None)
     return LoraRun(
         experiment=experiment.name,
         base_model=experiment.base_model,
         adapter=name,
         settings=experiment.adapters[name],
         seed=seed,
-        spider=experiment.spider.source,
+        spider=spider or experiment.spider.source,
         output_dir=results_dir / experiment.name / "adapters" / f"{name}-seed{seed}{suffix}",
         max_train_samples=max_train_samples,
-        save_steps=save_steps,
-        command=f"python -m trainer {name}:{seed} --experiment {experiment.argument} --results {results_dir}"
-        + (f" --max-train-samples {max_train_samples}" if max_train_samples is not None else ""),
+        conduct=conduct,
+        command=" ".join([f"python -m trainer {name}:{seed}", *options]),
     )
 
 
@@ -122,23 +152,36 @@ def must_train(run: LoraRun, *, overwrite: bool = False) -> bool:
     """Whether the adapter is yet to be trained, or is to be trained again.
 
     Raises:
-        ExperimentError: a finished adapter of other settings is there and ``overwrite`` was not given, or there is no
-            base model or training data to use. Nothing has been loaded by then.
+        ExperimentError: an adapter of other settings is there, finished or not, and ``overwrite`` was not given, or
+            there is no base model or training data to use. Nothing has been loaded by then.
     """
     check_folder(run.base_model)
     if not run.texts:
         raise ExperimentError(f"there are no training questions in {run.spider!r}")
     state = "missing" if overwrite else adapter_state(run)
     if state == "stale":
-        lines = [f"{str(run.output_dir)!r} holds an adapter of other settings:", *differing_settings(run)]
-        raise ExperimentError("\n  ".join(lines) + f"\nTrain it again: {run.command} --overwrite")
+        raise _other_settings(run, run.output_dir, "an adapter")
+    if (
+        state == "missing"
+        and not overwrite
+        and run.unfinished_dir.is_dir()
+        and differing_settings(run, unfinished=True)
+    ):
+        raise _other_settings(run, run.unfinished_dir, "an unfinished training")
     return state == "missing"
 
 
-def differing_settings(run: LoraRun) -> list[str]:
-    """``name: then, now`` of every setting in which the finished adapter differs from ``run``."""
+def _other_settings(run: LoraRun, folder: Path, what: str) -> ExperimentError:
+    unfinished = folder == run.unfinished_dir
+    lines = [f"{str(folder)!r} holds {what} of other settings:", *differing_settings(run, unfinished=unfinished)]
+    return ExperimentError("\n  ".join(lines) + f"\nTrain it again: {run.command} --overwrite")
+
+
+def differing_settings(run: LoraRun, *, unfinished: bool = False) -> list[str]:
+    """``name: then, now`` of every setting in which the adapter that is there differs from ``run``."""
+    folder = run.unfinished_dir if unfinished else run.output_dir
     try:
-        recorded = json.loads((run.output_dir / "run.json").read_text(encoding="utf-8"))["identity"]
+        recorded = json.loads((folder / "run.json").read_text(encoding="utf-8"))["identity"]
     except (OSError, ValueError, KeyError, TypeError):
         return ["run.json: missing or damaged"]
     now = json.loads(json.dumps(run.identity))

@@ -1,4 +1,4 @@
-"""What happens beside the steps of a training: the progress bar, the loss curve, checkpoints."""
+"""What happens beside the steps of a training: the progress bar, the loss curve, adapters kept on the way."""
 
 import math
 import sys
@@ -8,7 +8,9 @@ from pathlib import Path
 from tqdm import tqdm
 from transformers import TrainerCallback
 
+from trainer.checkpoints import last_checkpoint
 from trainer.experiment import ExperimentError
+from trainer.lora import adapter_weights
 
 
 class StepReport(TrainerCallback):
@@ -19,7 +21,8 @@ class StepReport(TrainerCallback):
 
     def __init__(self, label: str, step_tokens: list[int], *, visible: bool):
         self.losses: list[float] = []
-        self.seconds = 0.0  # since the first step began
+        self.seconds = 0.0  # since the first step began, or the first one after a resumption
+        self.resumed_after_step = 0
         self._label, self._step_tokens, self._visible = label, step_tokens, visible
 
     @property
@@ -30,14 +33,24 @@ class StepReport(TrainerCallback):
     @property
     def tokens_per_s(self) -> float:
         """Of the steps so far, counted in the same way."""
-        return sum(self._step_tokens[: len(self.losses)]) / self.seconds if self.seconds else 0.0
+        done = self._step_tokens[self.resumed_after_step : len(self.losses)]
+        return sum(done) / self.seconds if self.seconds else 0.0
 
     def on_train_begin(self, args, state, control, **_):
         self._start = time.monotonic()
+        self.resumed_after_step = state.global_step
+        self.losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
         # A log keeps every state of the bar: it gets one in ten seconds.
         interval = 0.1 if sys.stderr.isatty() else 10
         total = len(self._step_tokens)
-        self._bar = tqdm(total=total, desc=self._label, unit="step", mininterval=interval, disable=not self._visible)
+        self._bar = tqdm(
+            total=total,
+            initial=state.global_step,
+            desc=self._label,
+            unit="step",
+            mininterval=interval,
+            disable=not self._visible,
+        )
 
     def on_log(self, args, state, control, logs=None, **_):
         if "loss" not in (logs or {}):
@@ -46,11 +59,17 @@ class StepReport(TrainerCallback):
         self.seconds = time.monotonic() - self._start
         self._bar.set_postfix_str(f"loss {logs['loss']:.3f}, {self.tokens_per_s:,.0f} tokens/s", refresh=False)
         self._bar.update()
-        if not math.isfinite(logs["loss"]):
-            raise ExperimentError(
-                f"{self._label}: the loss is {logs['loss']} at step {len(self.losses)}. "
-                "Lower learning_rate, or raise warmup_steps."
-            )
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(logs.get(name, 0.0)):
+                raise ExperimentError(self._not_finite(name, logs[name], Path(args.output_dir)))
+
+    def _not_finite(self, name: str, value: float, folder: Path) -> str:
+        kept = last_checkpoint(folder)
+        before = f"The checkpoint before it is kept: {str(kept)!r}. " if kept else ""
+        return (
+            f"{self._label}: the {name} is {value} at step {len(self.losses)}. {before}"
+            "Lower learning_rate, or raise warmup_steps."
+        )
 
     def close(self) -> None:
         """Take the bar off the terminal's current line, also after a failure."""
@@ -58,7 +77,7 @@ class StepReport(TrainerCallback):
             self._bar.close()
 
 
-class SaveCheckpoints(TrainerCallback):
+class SaveAdapters(TrainerCallback):
     """Keeps the adapter of every ``save_steps`` steps as ``checkpoints/step-N``, a PEFT folder like the final one."""
 
     def __init__(self, folder: Path, save_steps: int):
@@ -66,4 +85,7 @@ class SaveCheckpoints(TrainerCallback):
 
     def on_step_end(self, args, state, control, model=None, **_):
         if state.global_step % self._save_steps == 0:
-            model.save_pretrained(self._folder / "checkpoints" / f"step-{state.global_step}")
+            weights = adapter_weights(model)
+            if state.is_world_process_zero:
+                folder = self._folder / "checkpoints" / f"step-{state.global_step}"
+                model.save_pretrained(folder, state_dict=weights)

@@ -1,34 +1,28 @@
-"""Attention and loss over rows in which branches share a prefix (see ``trainer.batches``)."""
+"""Attention over rows in which branches share a prefix (see ``trainer.batches``).
+
+On a GPU one flex-attention kernel computes a whole row. flash-attn is no alternative where it is installed: it knows
+plain sequences only, in which every question would repeat its schema, two to three times the tokens in all.
+"""
+
+import functools
+from collections.abc import Callable
 
 import torch
-from torch.nn.functional import cross_entropy, scaled_dot_product_attention
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, PreTrainedModel
-from trl import SFTTrainer
 
-from trainer.batches import IGNORED
 from trainer.experiment import ExperimentError
 
-_NAME = "shared_schema"
+_SDPA, _FLEX = "shared_schema", "shared_schema_flex"
+_BLOCK = 128  # tokens; a row is padded to whole blocks
 
 
-class RowTrainer(SFTTrainer):
-    """TRL's trainer with one row a forward pass, its head computed only where a token is to be predicted.
+def use_shared_schema_attention(model: PreTrainedModel, longest: int, attention: str = "auto") -> None:
+    """Let ``model`` attend along a row's ``layout``, which ``attention_inputs`` makes ready.
 
-    Without a GPU, TRL computes the head of every position, several times over: a quarter of the time.
-    """
-
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """Cross-entropy of the labelled tokens, summed over the row and divided by the number of them in the step."""
-        labels = inputs.pop("labels")[0]
-        positions = (labels != IGNORED).nonzero()[:, 0]
-        outputs = model(**inputs, logits_to_keep=positions - 1, use_cache=False)
-        loss = cross_entropy(outputs.logits[0].float(), labels[positions], reduction="sum") / num_items_in_batch
-        return (loss, outputs) if return_outputs else loss
-
-
-def use_shared_schema_attention(model: PreTrainedModel, longest: int) -> None:
-    """Let ``model`` attend along a row's ``layout``, which every forward call must then be given.
+    ``attention`` may be "sdpa" or "flex_attention"; anything else takes the faster one that the device has.
 
     Raises:
         ExperimentError: the model's attention is of another kind, or its window is shorter than ``longest`` tokens.
@@ -39,8 +33,63 @@ def use_shared_schema_attention(model: PreTrainedModel, longest: int) -> None:
         raise ExperimentError(
             f"the trainer cannot train {config.model_type!r} models: it knows plain causal attention only."
         )
-    AttentionInterface.register(_NAME, _attend)
-    model.set_attn_implementation(_NAME)
+    AttentionInterface.register(_SDPA, _attend)
+    AttentionInterface.register(_FLEX, _attend_flex)
+    model.set_attn_implementation(_FLEX if _use_flex(model.device, attention) else _SDPA)
+
+
+def _use_flex(device: torch.device, attention: str) -> bool:
+    # Its kernels are compiled by Triton, for GPUs from Ampere on.
+    able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    return attention == "flex_attention" or (able and attention != "sdpa")
+
+
+def attention_inputs(model: PreTrainedModel, inputs: dict) -> dict:
+    """A row's ``input_ids``, ``position_ids`` (1, tokens) and ``layout`` as the model's attention takes them."""
+    if model.config._attn_implementation != _FLEX:
+        return inputs
+    length = inputs["input_ids"].shape[1]
+    short = -length % _BLOCK
+    padded = {name: pad(inputs[name], (0, short)) for name in ("input_ids", "position_ids")}
+    return inputs | padded | {"layout": _block_mask(inputs["layout"], length + short, inputs["input_ids"].device)}
+
+
+def _block_mask(layout: list[list[int]], length: int, device: torch.device) -> BlockMask:
+    """Who sees whom: every branch its schema and itself. What pads the row at its end is a tree of its own."""
+    sizes = [*layout, [length - sum(map(sum, layout))]]
+    trees = [number for number, lengths in enumerate(sizes) for _ in range(sum(lengths))]
+    branches = [branch for lengths in sizes for branch, size in enumerate(lengths) for _ in range(size)]
+    tree, branch = (torch.tensor(numbers, dtype=torch.int32, device=device) for numbers in (trees, branches))
+
+    def visible(batch, head, query, key):
+        own = (branch[key] == 0) | (branch[key] == branch[query])
+        return (query >= key) & (tree[query] == tree[key]) & own
+
+    return create_block_mask(visible, None, None, length, length, device=device, BLOCK_SIZE=_BLOCK)
+
+
+@functools.cache
+def _compiled_flex_attention() -> Callable:
+    # Compiled once for all lengths; uncompiled it would hold the whole matrix of scores.
+    return torch.compile(flex_attention, dynamic=True)
+
+
+def _attend_flex(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: None,
+    *,
+    layout: BlockMask,
+    scaling: float,
+    **_,
+) -> tuple[torch.Tensor, None]:
+    """As ``_attend``, in one kernel."""
+    attend = _compiled_flex_attention() if query.is_cuda else flex_attention
+    grouped = query.shape[1] != key.shape[1]
+    output = attend(query, key, value, block_mask=layout, scale=scaling, enable_gqa=grouped)
+    return output.transpose(1, 2).contiguous(), None
 
 
 def _attend(

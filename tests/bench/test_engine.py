@@ -13,6 +13,7 @@ import pytest
 from fixtures.adapters import Adapter
 from fixtures.mmlu_selection import choose_questions
 from fixtures.mmlu_sources import open_mmlu
+from tests.bench.llama_3_8b import LLAMA_3_8B, PARAMETERS_A_TOKEN
 from trainer.experiment import load_experiment
 from trainer.prompts import LETTERS, Prompt, mmlu_text
 
@@ -20,17 +21,6 @@ pytestmark = pytest.mark.bench
 
 BASE = Adapter("base", "base", "base")
 OPTIONS = [f" {letter}" for letter in LETTERS]
-LLAMA_3_8B = {
-    "vocab_size": 128256,
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "max_position_embeddings": 8192,
-    "rope_theta": 500000.0,
-}
-PARAMETERS_A_TOKEN = 6.98e9  # of the layers, which every token passes; the head's are asked for the last one only
 
 
 def seconds(work: Callable, repeats: int = 3) -> float:

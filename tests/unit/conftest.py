@@ -1,9 +1,12 @@
 """What several unit tests stand on."""
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.tiny_training import EXPERIMENT, SAMPLES, SPIDER, save_base_model
 
 
 @pytest.fixture
@@ -24,3 +27,35 @@ def tiny_database(tmp_path: Path) -> Path:
         connection.executemany("INSERT INTO concert VALUES (?, ?, ?)", concerts)
     connection.close()
     return path
+
+
+@pytest.fixture(scope="session")
+def base_model(tmp_path_factory) -> Path:
+    """A base model that trains in a second, in its folder. Read only."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_base_model(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def experiment_file(base_model, tmp_path_factory) -> Path:
+    """The experiment called ``tiny`` on that model: cfg1 and cfg2, two steps each on ``SAMPLES`` questions."""
+    path = tmp_path_factory.mktemp("experiments") / "tiny.toml"
+    path.write_text(EXPERIMENT.format(model=base_model, spider=SPIDER))
+    return path
+
+
+@pytest.fixture(scope="session")
+def train(experiment_file, tmp_path_factory) -> Callable[..., tuple[int, Path]]:
+    """``train("cfg1:7", ...)`` runs the command line and returns its exit status and the adapters' folder.
+
+    Without ``results`` that is a new folder each time.
+    """
+    from trainer.__main__ import main
+
+    def run(*arguments: str, results: Path | None = None, experiment: Path = experiment_file) -> tuple[int, Path]:
+        results = results or tmp_path_factory.mktemp("results")
+        options = ["--experiment", str(experiment), "--results", str(results), "--max-train-samples", str(SAMPLES)]
+        return main([*arguments, *options]), results / "tiny" / "adapters"
+
+    return run

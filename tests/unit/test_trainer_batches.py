@@ -5,10 +5,19 @@ from collections import Counter
 
 import pytest
 
-from trainer.batches import IGNORED, QUESTIONS_PER_SCHEMA, TokenisedText, build_row, cut_rows, plan_steps, tokenise
+from trainer.batches import (
+    IGNORED,
+    QUESTIONS_PER_SCHEMA,
+    TokenisedText,
+    build_row,
+    cut_rows,
+    plan_steps,
+    row_size,
+    tokenise,
+)  # fmt: skip
 from trainer.experiment import ExperimentError
 from trainer.prompts import Message, Prompt
-from trainer.spider_data import Schema, SpiderFolder, SpiderQuestion, open_spider
+from trainer.spider_data import Column, Schema, SpiderFolder, SpiderQuestion, Table, open_spider
 from trainer.training_data import TrainingText, data_hash, tidy_sql, training_texts
 
 
@@ -53,6 +62,20 @@ def test_training_on_a_dev_database_is_refused(tmp_path):
 
     with pytest.raises(ExperimentError, match="1 training questions are on dev databases, the first is 'singers-0000'"):
         training_texts(Leaky(tmp_path, {"singers": Schema("singers", ())}), 42)
+
+
+def test_training_on_a_renamed_dev_database_is_refused(tmp_path):
+    class Renamed(SpiderFolder):
+        def train(self):
+            return [SpiderQuestion(0, "vocalists", "How many?", "SELECT 1")]
+
+        def dev(self):
+            return [SpiderQuestion(0, "singers", "Who?", "SELECT 2")]
+
+    tables = (Table("singer", (Column("name", "text"),), (), ()),)
+    schemas = {name: Schema(name, tables) for name in ("singers", "vocalists")}
+    with pytest.raises(ExperimentError, match=r"the first is 'vocalists-0000' \('singers'\)"):
+        training_texts(Renamed(tmp_path, schemas), 42)
 
 
 def test_every_epoch_sees_every_question_once():
@@ -137,6 +160,13 @@ def test_a_template_that_rewrites_prompts_is_refused(tokenizer):
         tokenise([a_text("short")], tokenizer, 100)
 
 
+def test_a_template_that_refuses_a_prompt_is_named(tokenizer):
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.chat_template = "{{ raise_exception('system turn expected') }}"
+    with pytest.raises(ExperimentError, match=r"cannot write 'short': system turn expected.*chat_template = \"plain\""):
+        tokenise([a_text("short")], tokenizer, 100)
+
+
 def test_plain_template_reads_as_one_document(tokenizer):
     from trainer.base_model import PLAIN_TEMPLATE
 
@@ -150,37 +180,73 @@ def test_plain_template_reads_as_one_document(tokenizer):
     assert written.apply_chat_template(turns[:2], tokenize=False) == f"{begin}Q1\nSQL: S1{end}"
 
 
-@pytest.mark.parametrize("key_value_heads", [4, 2], ids=["full", "grouped-query"])
-def test_a_row_has_the_loss_and_gradients_of_its_questions(key_value_heads):
+def loss_alone(model, texts: list[TokenisedText]):
+    """The summed loss of the texts, one forward pass each."""
     import torch
     from torch.nn.functional import cross_entropy
-    from transformers import LlamaConfig, LlamaForCausalLM
+
+    loss = 0.0
+    for item in texts:
+        tokens = torch.tensor(item.tokens, device=model.device)
+        logits = model(input_ids=tokens[None]).logits[0, item.prompt_length - 1 : -1]
+        loss += cross_entropy(logits, tokens[item.prompt_length :], reduction="sum")
+    return loss
+
+
+def loss_together(model, texts: list[TokenisedText]):
+    """The same in one row."""
+    from torch.nn.functional import cross_entropy
 
     from trainer.lora import row_tensors
+    from trainer.shared_schema import attention_inputs
+
+    row = {name: part if name == "layout" else part.to(model.device) for name, part in row_tensors(texts).items()}
+    labels = row.pop("labels")
+    logits = model(**attention_inputs(model, row), use_cache=False).logits[:, : labels.shape[1]]
+    return cross_entropy(logits[0, :-1], labels[0, 1:], ignore_index=IGNORED, reduction="sum")
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize(
+    ("attention", "device"),
+    [("sdpa", "cpu"), ("flex_attention", "cpu"), ("sdpa", "cuda"), ("flex_attention", "cuda")],
+)
+@pytest.mark.parametrize("key_value_heads", [4, 2], ids=["full", "grouped-query"])
+def test_a_row_has_the_loss_and_gradients_of_its_questions(key_value_heads, attention, device):
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     from trainer.shared_schema import use_shared_schema_attention
 
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU")
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=1100, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        vocab_size=1100, hidden_size=64, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=key_value_heads,
     )  # fmt: skip
-    model = LlamaForCausalLM(config).double()
-    texts = [text("a", 0), text("b", 1, schema=9), text("a", 2, own=8), text("a", 3, own=3)]
+    # Triton's attention takes no doubles.
+    model = LlamaForCausalLM(config).to(device, torch.float64 if device == "cpu" else torch.float32)
+    texts = [text("a", 0), text("b", 1, schema=9), text("a", 2, own=8), text("a", 3, own=3), text("c", 4, schema=140)]
+    # PyTorch has no backward pass of flex attention on a CPU.
+    differentiable = (attention, device) != ("flex_attention", "cpu")
 
-    alone = 0.0
-    for item in texts:
-        logits = model(input_ids=torch.tensor([item.tokens])).logits[0, item.prompt_length - 1 : -1]
-        alone += cross_entropy(logits, torch.tensor(item.tokens[item.prompt_length :]), reduction="sum")
-    expected = torch.autograd.grad(alone, list(model.parameters()))
+    with torch.set_grad_enabled(differentiable):
+        alone = loss_alone(model, texts)
+        expected = torch.autograd.grad(alone, list(model.parameters())) if differentiable else ()
+        use_shared_schema_attention(model, longest=160, attention=attention)
+        together = loss_together(model, texts)
+        found = torch.autograd.grad(together, list(model.parameters())) if differentiable else ()
+    tolerance = {"rtol": 1e-5, "atol": 1e-6} if device == "cpu" else {"rtol": 1e-3, "atol": 1e-4}
+    torch.testing.assert_close(together, alone, **tolerance)
+    torch.testing.assert_close(found, expected, **tolerance)
 
-    use_shared_schema_attention(model, longest=20)
-    row = row_tensors(texts)
-    logits = model(
-        input_ids=row["input_ids"], position_ids=row["position_ids"], layout=row["layout"], use_cache=False
-    ).logits
-    together = cross_entropy(logits[0, :-1], row["labels"][0, 1:], ignore_index=IGNORED, reduction="sum")
-    torch.testing.assert_close(together, alone)
-    torch.testing.assert_close(torch.autograd.grad(together, list(model.parameters())), expected)
+
+def test_a_row_has_the_size_that_is_counted():
+    texts = [text("a", 0), text("b", 1, schema=9), text("a", 2, own=8)]
+    row = build_row(texts)
+    labelled = sum(label != IGNORED for label in row["labels"])
+    assert row_size(texts) == (len(row["input_ids"]), labelled)
 
 
 def test_a_sliding_window_is_refused():

@@ -1,0 +1,195 @@
+"""How fast adapters are trained and in how much memory, beside TRL's defaults and the counted floor. Needs a GPU.
+
+The model has Llama 3 8B's shape and random weights in bfloat16: neither speed nor memory depends on what weights say.
+Questions have Spider's lengths, 170 to 680 tokens of which most are the schema, and as many neighbours on one database.
+"""
+
+import gc
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bench.llama_3_8b import LLAMA_3_8B, PARAMETERS_A_TOKEN
+from trainer.batches import TokenisedText, cut_rows, plan_steps, row_size
+from trainer.experiment import AdapterSettings, Experiment, load_experiment
+from trainer.lora_run import Conduct, lora_run
+from trainer.memory import limit_memory
+
+pytestmark = pytest.mark.bench
+
+STEPS = 12
+LORA = dict(load_experiment("llama-3-8b").adapters)["cfg1"]
+QLORA = LORA.model_copy(update={"quantisation": "nf4"})
+
+
+@pytest.fixture(scope="module")
+def llama_folder(tmp_path_factory) -> Iterator[Path]:
+    """The model in a folder, 16 GB of disk, so that every training loads it as users' trainings load theirs."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from trainer.base_model import load_tokenizer
+    from trainer.quiet import quiet_libraries
+
+    quiet_libraries()
+    folder = tmp_path_factory.mktemp("model") / "llama-3-8b"
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device("cuda"):
+        LlamaForCausalLM(LlamaConfig(**LLAMA_3_8B, tie_word_embeddings=False)).save_pretrained(folder)
+    torch.set_default_dtype(torch.float32)
+    torch.cuda.empty_cache()
+    load_tokenizer(load_experiment("miniature").base_model).save_pretrained(folder)
+    yield folder
+
+
+def made_up_texts(databases: int = 60, questions: int = 50, *, shared: bool = True) -> list[TokenisedText]:
+    """Questions on databases, or with ``shared`` off each on one of its own: random tokens, SQL of 15 to 60."""
+    rng = random.Random(0)
+
+    def tokens(low: int, high: int) -> list[int]:
+        return [rng.randrange(1000, 100_000) for _ in range(rng.randint(low, high))]
+
+    texts = []
+    for database in range(databases):
+        schema = tokens(130, 560)
+        for question in range(questions):
+            asked, sql = tokens(25, 60), tokens(15, 60)
+            schema = schema if shared else tokens(130, 560)
+            name = f"{database}" if shared else f"{database}-{question}"
+            texts.append(TokenisedText(f"{database}-{question}", name, [*schema, *asked, *sql], len(schema + asked)))
+    return texts
+
+
+def experiment_of(folder: Path, settings: AdapterSettings) -> Experiment:
+    experiment = load_experiment("llama-3-8b")
+    base = experiment.base_model.model_copy(update={"id": str(folder), "revision": ""})
+    spider = experiment.spider.model_copy(update={"source": "fixtures/miniature/spider"})
+    return experiment.model_copy(update={"base_model": base, "spider": spider, "adapters": {"cfg": settings}})
+
+
+def free_gpu() -> None:
+    """A trainer and its model refer to one another."""
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
+    limit_memory(1e6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "gpu_memory_gb", "shared"),
+    [
+        pytest.param(LORA, None, True, id="LoRA"),
+        pytest.param(LORA.model_copy(update={"batch_size": 64}), None, True, id="LoRA, 64 questions a step"),
+        pytest.param(LORA.model_copy(update={"batch_size": 16}), None, False, id="LoRA, no database asked twice"),
+        pytest.param(LORA, 24, True, id="LoRA on 24 GB"),
+        pytest.param(QLORA, None, True, id="QLoRA"),
+        pytest.param(QLORA, 16, True, id="QLoRA on 16 GB"),
+        pytest.param(QLORA, 12, True, id="QLoRA on 12 GB"),
+    ],
+)
+def test_training_on_a_gpu(llama_folder, tmp_path, capsys, request, settings, gpu_memory_gb, shared):
+    import torch
+    from transformers import TrainerCallback
+
+    from trainer.base_model import load_tokenizer
+    from trainer.dry_run import matrix_rate
+    from trainer.lora import adapter_weights, build_trainer, plan_passes
+    from trainer.progress import StepReport
+    from trainer.run_record import adapter_hash
+
+    conduct = Conduct(gpu_memory_gb=gpu_memory_gb)
+    run = lora_run(experiment_of(llama_folder, settings), "cfg", results_dir=tmp_path, conduct=conduct)
+    free_gpu()
+    steps = plan_steps(made_up_texts(shared=shared), batch_size=settings.batch_size, epochs=9, seed=1)[:STEPS]
+    limit_memory(gpu_memory_gb or 1e6)
+    passes, expected = plan_passes(run, steps)
+    computed = sum(row_size(texts)[0] for texts in cut_rows(steps, passes.micro_batch_size))
+    real = sum(len(text.tokens) for step in steps for text in step)
+    torch.cuda.reset_peak_memory_stats()
+    start = time.perf_counter()
+    trainer = build_trainer(
+        run, load_tokenizer(run.base_model), steps, tmp_path, StepReport("", [1] * STEPS, visible=False), passes
+    )
+    trainer.args.save_strategy = "no"
+    ends = []
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, *_, **__):
+            torch.cuda.synchronize()
+            ends.append(time.perf_counter())
+
+    trainer.add_callback(Clock())
+    loaded = time.perf_counter()
+    trainer.train()
+    a_second = (STEPS - 2) / STEPS / (ends[-1] - ends[1])
+    peak, digest = torch.cuda.max_memory_allocated(), adapter_hash(adapter_weights(trainer.model))
+    del trainer
+    free_gpu()
+    floor = matrix_rate(torch.bfloat16) / (4 * PARAMETERS_A_TOKEN)
+    with capsys.disabled():
+        print(
+            f"\n{request.node.callspec.id}: {real * a_second:,.0f} real tokens/s ({real / STEPS:,.0f} a step),", end=" "
+        )
+        print(f"{computed * a_second:,.0f} computed, counted floor {floor:,.0f} ({computed * a_second / floor:.0%})")
+        print(f"  {passes}, peak {peak / 2**30:.1f} GiB, expected {expected / 2**30:.1f}", end="; ")
+        print(
+            f"read in {loaded - start:.0f} s, first step after {ends[0] - loaded:.0f} s, second {ends[1] - ends[0]:.1f}"
+        )
+        print(f"  adapter {digest[:12]}")
+
+
+def test_trl_defaults_on_a_gpu(llama_folder, tmp_path, capsys):
+    """The peer: SFTTrainer as it comes, batches of 8 padded to the longest, activations computed again."""
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    from trainer.base_model import load_model, load_tokenizer
+
+    texts = made_up_texts()
+    random.Random(0).shuffle(texts)
+    texts = texts[: 8 * STEPS]
+    settings = experiment_of(llama_folder, LORA).base_model
+    ends = []
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, *_, **__):
+            torch.cuda.synchronize()
+            ends.append(time.perf_counter())
+
+    torch.cuda.reset_peak_memory_stats()
+    trainer = SFTTrainer(
+        load_model(settings, quantisation="none"),
+        SFTConfig(output_dir=str(tmp_path), per_device_train_batch_size=8, report_to="none", disable_tqdm=True),
+        train_dataset=Dataset.from_list(
+            [
+                {
+                    "input_ids": text.tokens,
+                    "completion_mask": [int(place >= text.prompt_length) for place in range(len(text.tokens))],
+                }
+                for text in texts
+            ]
+        ),
+        processing_class=load_tokenizer(settings),
+        peft_config=LoraConfig(r=16, lora_alpha=32, lora_dropout=0.05, target_modules="all-linear"),
+        callbacks=[Clock()],
+    )
+    trainer.args.max_steps, trainer.args.save_strategy = STEPS, "no"
+    trainer.train()
+    real = sum(len(text.tokens) for text in texts)
+    a_second = (STEPS - 2) / STEPS / (ends[-1] - ends[1])
+    peak = torch.cuda.max_memory_allocated() / 2**30
+    del trainer
+    free_gpu()
+    with capsys.disabled():
+        print(f"\nTRL's defaults: {real * a_second:,.0f} real tokens/s, peak {peak:.1f} GiB")

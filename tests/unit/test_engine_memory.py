@@ -3,6 +3,7 @@
 import pytest
 
 from fixtures.adapters import Adapter
+from fixtures.engines import EngineError
 from fixtures.engines.memory import BatchMemory, fitting, memory_message
 from fixtures.engines.prefix_groups import MAX_TOKENS
 from trainer.experiment import load_experiment
@@ -55,6 +56,19 @@ def test_neighbours_go_together_as_long_as_they_fit_padded():
 def test_who_holds_the_memory_is_said():
     assert "other processes hold 60 of its 80 GiB. nvidia-smi names them" in memory_message("x", 80 * GIB, 60 * GIB)
     assert memory_message("x", 80 * GIB, 0).startswith("out of GPU memory x; use a larger GPU or load in 4 bit")
+
+
+def test_a_model_that_finds_no_memory_is_one_line(monkeypatch):
+    import torch
+
+    from fixtures.engines import transformers_engine
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(transformers_engine, "load_model", full)
+    with pytest.raises(EngineError, match="out of memory while the base model was loaded"):
+        transformers_engine.TransformersEngine(load_experiment("miniature").base_model)
 
 
 def test_batches_that_memory_cuts_give_the_same_text():

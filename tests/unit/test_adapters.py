@@ -3,7 +3,7 @@ import struct
 
 import pytest
 
-from fixtures.adapters import AdapterError, check_adapter, parse_adapters, slugify
+from fixtures.adapters import AdapterError, check_adapter, merge_the_one, parse_adapters, slugify
 from trainer.experiment import load_experiment
 
 
@@ -66,7 +66,9 @@ def test_slugs_hold_only_what_pytest_k_takes(name):
 def write_adapter(folder, base="fixtures/miniature/model", cut=0):
     """A PEFT folder with one weight of four bytes; ``cut`` bytes are missing at its end."""
     folder.mkdir()
-    folder.joinpath("adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base, "peft_type": "LORA"}))
+    folder.joinpath("adapter_config.json").write_text(
+        json.dumps({"base_model_name_or_path": base, "peft_type": "LORA"})
+    )
     header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
     weights = struct.pack("<Q", len(header)) + header + b"\0\0\0\0"
     folder.joinpath("adapter_model.safetensors").write_bytes(weights[: len(weights) - cut])
@@ -102,3 +104,18 @@ def test_retraining_changes_what_answers_are_filed_under(experiment, tmp_path):
     weights = tmp_path / "a" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
     assert parse(str(tmp_path / "a"), experiment, tmp_path).weights_hash != before
+
+
+@pytest.mark.parametrize("specs", ["base", "cfg1,cfg2", "base,cfg1"])
+def test_only_one_adapter_without_the_base_is_merged(specs, experiment, tmp_path):
+    with pytest.raises(AdapterError, match=f"--merge: .* this run asks {specs.replace(',', ', ')}"):
+        merge_the_one(parse_adapters([specs], experiment, tmp_path), experiment)
+
+
+def test_what_is_merged_is_filed_apart_and_never_in_4_bits(experiment, tmp_path):
+    plain = parse_adapters([str(write_adapter(tmp_path / "a"))], experiment, tmp_path)
+    (merged,) = merge_the_one(plain, experiment)
+    assert merged.merged and merged.weights_hash != plain[0].weights_hash
+    quantised = experiment.base_model.model_copy(update={"quantisation": "nf4"})
+    with pytest.raises(AdapterError, match="held in nf4"):
+        merge_the_one(plain, experiment.model_copy(update={"base_model": quantised}))

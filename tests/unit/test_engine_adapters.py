@@ -1,6 +1,7 @@
 """Adapters that do not fit: refused, and nothing of them stays in the model that others are measured with."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -66,6 +67,23 @@ def test_an_adapter_that_does_not_fit_leaves_nothing_behind(engine, adapter, spo
         asked(engine, bad)
     assert asked(engine, BASE) == base
     assert asked(engine, good) == tuned != base
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_a_merged_adapter_says_what_it_says_unmerged(engine, adapter, scale):
+    plain = replace(adapter("good"), scale=scale)
+    unmerged = dict(engine.generate(PROMPTS, plain, max_new_tokens=24)), asked(engine, plain)
+    base = asked(engine, BASE)
+    engine._load()
+    merged = replace(plain, merged=True)
+    assert dict(engine.generate(PROMPTS, merged, max_new_tokens=24)) == unmerged[0]
+    for one, other, without in zip(asked(engine, merged), unmerged[1], base, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+        assert one != pytest.approx(without, abs=1e-4)
+    assert merged.weights_hash != plain.weights_hash
+    for other in (BASE, plain):
+        with pytest.raises(EngineError, match="cannot be asked beside one that is merged"):
+            asked(engine, other)
 
 
 def test_an_adapter_with_biases_is_refused_before_a_model_loads(adapter):

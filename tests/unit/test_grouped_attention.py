@@ -19,9 +19,9 @@ def model():
 def test_it_computes_what_transformers_computes(model):
     import torch
 
+    from fixtures.engines.encoding import OptionQuestion
     from fixtures.engines.greedy_decoding import greedy_replies
     from fixtures.engines.grouped_attention import register_grouped_attention
-    from fixtures.engines.encoding import OptionQuestion
     from fixtures.engines.option_scoring import score_options
 
     rng = random.Random(1)

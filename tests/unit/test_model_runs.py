@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from trainer.experiment import EXPERIMENTS
+
 pytestmark = pytest.mark.slow
 
 
@@ -82,6 +84,8 @@ def test_a_killed_run_goes_on_where_it_stopped(run, command, tmp_path, pytestcon
     assert run(*arguments).returncode == 0
     assert len(stored(tmp_path)) == 150
     assert sum(json.loads(line)["generated"] == "kept" for line in scores(tmp_path).splitlines()) == 1
+    manifest = json.loads((tmp_path / "results" / "miniature" / "manifest.json").read_text())
+    assert manifest["batch_check"] == {}, "in float32 nothing is asked twice"
 
 
 def test_a_replay_needs_no_torch_and_gives_the_same_scores(run, tmp_path):
@@ -120,6 +124,26 @@ def test_two_workers_answer_as_one_does(run, tmp_path):
         assert one.pop("log_likelihoods", []) == pytest.approx(two.pop("log_likelihoods", []), abs=1e-4)
         assert one.pop("letter_mass", 0) == pytest.approx(two.pop("letter_mass", 0), abs=1e-4)
         assert one == two
+
+
+def test_answers_that_change_in_low_precision_are_counted(run, tmp_path):
+    """By two workers, and counted again from what is stored; the scores are those of the answers given together."""
+    experiment = tmp_path / "miniature.toml"
+    text = (EXPERIMENTS / "miniature.toml").read_text()
+    experiment.write_text(text.replace('dtype = "float32"', 'dtype = "bfloat16"'))
+    arguments = ["-m", "spider or mmlu", "--max-samples=8", "--check-batches=4"]
+    assert run(f"--experiment={experiment}", *arguments, "-n", "2").returncode == 0
+    first, manifest = scores(tmp_path), tmp_path / "results" / "miniature" / "manifest.json"
+    check = json.loads(manifest.read_text())["batch_check"]
+    assert check.keys() == {"spider/base", "mmlu/base"}
+    replies = {json.loads(line).get("reply") for line in first.splitlines()}
+    alone = [json.loads(answer) for answer in stored(tmp_path).values()]
+    for counts in check.values():
+        assert (counts["asked"], counts["batch_size"]) == (4, 64)
+    assert len(alone) == 2 * (8 + 4)
+    assert check["spider/base"]["changed"] >= len({answer["reply"] for answer in alone if "reply" in answer} - replies)
+    assert run(f"--experiment={experiment}", *arguments, "--replay").returncode == 0
+    assert (scores(tmp_path), json.loads(manifest.read_text())["batch_check"]) == (first, check)
 
 
 def test_shots_start_a_set_of_their_own(run, tmp_path):

@@ -1,3 +1,7 @@
+from collections import Counter
+
+import pytest
+
 from fixtures.scheduling import batch_labels
 
 
@@ -5,9 +9,17 @@ def ids(suite, adapter, count):
     return [f"tests/test_{suite}.py::test_{suite}[{adapter}-concert_singer-{i:04d}-easy]" for i in range(count)]
 
 
-def test_every_size_consecutive_items_of_a_suite_and_adapter_are_a_batch():
+def test_consecutive_items_of_a_suite_and_adapter_are_batches_of_the_size_at_most():
     labels = batch_labels(ids("spider", "base", 5) + ids("spider", "cfg1", 2), ["base", "cfg1"], 2)
     assert labels == ["spider/base/0"] * 2 + ["spider/base/1"] * 2 + ["spider/base/2"] + ["spider/cfg1/0"] * 2
+
+
+@pytest.mark.parametrize(("questions", "workers", "batches"), [(1034, 1, 5), (1034, 2, 6), (150, 4, 4), (3, 4, 3)])
+def test_every_worker_gets_as_much_to_answer(questions, workers, batches):
+    """Batches of 256 and a rest would keep one of two workers waiting for a fifth of the time."""
+    sizes = Counter(batch_labels(ids("spider", "base", questions), ["base"], 256, workers)).values()
+    assert len(sizes) == batches
+    assert max(sizes) - min(sizes) <= 1
 
 
 def test_suites_never_share_a_batch():

@@ -147,33 +147,43 @@ def test_a_question_whose_letters_a_tokenizer_writes_alike_is_errored_alone(engi
 
 
 @pytest.fixture
-def little_memory(monkeypatch):
-    """``little_memory(n)``: memory runs out where more than ``n`` questions are scored together."""
+def little_memory(engine, monkeypatch):
+    """``little_memory(n)``: memory runs out where more than ``n`` questions are scored together. The sizes tried."""
     import torch
 
     from fixtures.engines import transformers_engine
+    from fixtures.engines.memory import BatchMemory
 
     plain = transformers_engine.score_options
+    monkeypatch.setattr(engine, "_memory", BatchMemory())
 
     def limit(most):
-        def score(model, questions, device):
+        tried = []
+
+        def score(model, questions, device, **options):
+            tried.append(len(questions))
             if len(questions) > most:
                 raise torch.OutOfMemoryError
-            return plain(model, questions, device)
+            return plain(model, questions, device, **options)
 
         monkeypatch.setattr(transformers_engine, "score_options", score)
+        return tried
 
     return limit
 
 
-def test_memory_that_runs_out_halves_the_batch(engine, mmlu, little_memory):
+def test_memory_that_runs_out_halves_the_batch_and_those_that_follow(engine, mmlu, little_memory):
     prompts, _ = (part[:30] for part in mmlu)
     before = dict(engine.log_likelihoods(prompts, [LETTER_OPTIONS] * 30, BASE))
-    little_memory(4)
+    tried = little_memory(4)
     after = dict(engine.log_likelihoods(prompts, [LETTER_OPTIONS] * 30, BASE))
+    assert sum(size > 4 for size in tried) == 3
     assert after.keys() == before.keys()
     for place, answer in after.items():
         assert answer["log_likelihoods"] == pytest.approx(before[place]["log_likelihoods"], abs=1e-4)
+    tried.clear()
+    assert len(dict(engine.log_likelihoods(prompts, [LETTER_OPTIONS] * 30, BASE))) == 30
+    assert max(tried) <= 4
 
 
 def test_a_question_that_does_not_fit_alone_is_errored_alone(engine, mmlu, monkeypatch):
@@ -183,13 +193,13 @@ def test_a_question_that_does_not_fit_alone_is_errored_alone(engine, mmlu, monke
 
     plain, longest = transformers_engine.score_options, max(map(len, engine.encoder.prompts(mmlu[0][:9])))
 
-    def score(model, questions, device):
+    def score(model, questions, device, **options):
         if any(len(question.context) == longest for question in questions):
             raise torch.OutOfMemoryError
-        return plain(model, questions, device)
+        return plain(model, questions, device, **options)
 
     monkeypatch.setattr(transformers_engine, "score_options", score)
     answers = dict(engine.log_likelihoods(mmlu[0][:9], [LETTER_OPTIONS] * 9, BASE))
     errors = [answer["error"] for answer in answers.values() if "error" in answer]
     assert len(answers) == 9 and len(errors) < 9
-    assert set(errors) == {"out of GPU memory at a batch of one question; free the GPU or load in 4 bit"}
+    assert set(errors) == {"out of memory at a batch of one question"}

@@ -1,0 +1,119 @@
+"""Two pytest runs at once on one answer store: nothing is answered twice, and a killed one is not waited for."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from fixtures.answer_store import answer_key
+from fixtures.claims import Claims
+
+HOLDER = """
+import pathlib, sys, time
+from fixtures.answer_store import answer_key
+from fixtures.claims import Claims
+
+with Claims(pathlib.Path(sys.argv[1])).awaited(answer_key(q=1)):
+    print("claimed", flush=True)
+    time.sleep(60)
+"""
+
+# Writes down every prompt that the model was asked in this process.
+ASKED = """
+import os
+from fixtures.engines.transformers_engine import TransformersEngine
+
+plain = TransformersEngine.log_likelihoods
+
+def asked(self, prompts, *rest):
+    with open(os.environ["ASKED"], "a") as file:
+        file.writelines(f"{hash(prompt.text)}\\n" for prompt in prompts)
+    return plain(self, prompts, *rest)
+
+TransformersEngine.log_likelihoods = asked
+"""
+
+
+@pytest.fixture
+def holder(tmp_path, pytestconfig):
+    """A process that has claimed one answer."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "claims")]
+    process = subprocess.Popen(command, cwd=pytestconfig.rootpath, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_claim_ends_with_its_process(holder, tmp_path):
+    claims = Claims(tmp_path / "claims")
+    assert not claims.take(answer_key(q=1))
+    assert claims.take(answer_key(q=2))
+    os.kill(holder.pid, signal.SIGKILL)
+    with claims.awaited(answer_key(q=1)):
+        assert claims.take(answer_key(q=1))
+    claims.close()
+
+
+@pytest.fixture
+def start(tmp_path, pytestconfig):
+    """``start(name)`` starts a run of 150 questions in batches of 5; what it asks is written to a file of that name."""
+    (tmp_path / "asked.py").write_text(ASKED)
+    command = [sys.executable, "-m", "pytest", "-p", "asked", "-m", "mmlu", "--adapter=base", "--batch-size=5"]
+    command += [f"--results={tmp_path}/results"]
+    processes = []
+
+    def start(name):
+        environment = {"PYTHONPATH": f"{tmp_path}:{pytestconfig.rootpath}", "ASKED": str(tmp_path / name)}
+        # The same prompt has the same hash in both runs.
+        environment = {**os.environ, **environment, "PYTHONHASHSEED": "0"}
+        process = subprocess.Popen(
+            command,
+            cwd=pytestconfig.rootpath,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def asked(path):
+    return path.read_text().splitlines() if path.is_file() else []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True], ids=["both-end", "one-is-killed"])
+def test_two_runs_share_the_work(start, tmp_path, killed):
+    """Every question is asked once, by one of them; again only if it was in flight when its run was killed."""
+    first, second = start("first"), start("second")
+    if killed:
+        while first.poll() is None and len(asked(tmp_path / "first")) < 20:
+            time.sleep(0.01)
+        os.killpg(first.pid, signal.SIGKILL)
+    for process in (first, second):
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == (-signal.SIGKILL if killed and process is first else 0), output
+    times = Counter(asked(tmp_path / "first") + asked(tmp_path / "second"))
+    assert len(times) == 150
+    again = [prompt for prompt, count in times.items() if count > 1]
+    assert len(again) <= (5 if killed else 0)
+    assert set(again) <= set(asked(tmp_path / "first")[-5:])
+    with sqlite3.connect(tmp_path / "results" / "miniature" / "answers.sqlite") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("SELECT count(*) FROM answers").fetchone() == (150,)
+    connection.close()

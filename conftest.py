@@ -3,6 +3,7 @@
 pytest_plugins = [
     "fixtures.selection",
     "fixtures.experiment",
+    "fixtures.endpoint",
     "fixtures.models",
     "fixtures.workers",
     "fixtures.spider",

@@ -95,7 +95,7 @@ class VllmStub:
                     reply = stub._reply(request)
                 self._send(fault.change(reply) if fault.change else reply, fault)
 
-            def _send(self, reply: dict, fault: Fault = Fault()) -> None:  # noqa: B008 - it is frozen
+            def _send(self, reply: dict, fault: Fault = Fault()) -> None:
                 body = json.dumps(reply).encode()
                 body = body[: len(body) // 2] if fault.truncate else body
                 self.send_response(fault.status)
@@ -145,17 +145,20 @@ def _entry(name: str, base: str) -> dict:
 
 
 def plain_answers(model: "PreTrainedModel", ends: Sequence[int]) -> Callable[[dict], tuple]:
-    """Greedy answers by one forward pass a token over the whole sequence: slow, and with nothing that could be wrong."""
+    """Greedy answers to one unpadded sequence at a time, with the keys and values that transformers keeps by itself."""
     import torch
 
     @torch.inference_mode()
     def answer(request: dict) -> tuple:
-        tokens = list(request["prompt"])
+        tokens, seen, rows = list(request["prompt"]), None, []
         for _ in range(request["max_tokens"]):
-            log_probabilities = model(torch.tensor([tokens])).logits[0].float().log_softmax(-1)
-            tokens.append(int(log_probabilities[-1].argmax()))
+            unread = tokens[seen.get_seq_length() :] if seen else tokens
+            output = model(torch.tensor([unread]), past_key_values=seen, use_cache=True)
+            seen = output.past_key_values
+            rows.append(output.logits[0].log_softmax(-1))
+            tokens.append(int(rows[-1][-1].argmax()))
             if tokens[-1] in ends:
                 break
-        return tokens[len(request["prompt"]) :], log_probabilities
+        return tokens[len(request["prompt"]) :], torch.cat(rows)
 
     return answer

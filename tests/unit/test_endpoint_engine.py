@@ -243,7 +243,7 @@ def test_the_key_is_sent_and_never_repeated(engine_on, serve):
     stub = serve(faults=lambda number, request: fault)
     with pytest.raises(EngineError) as raised:
         replies(engine_on(stub, key="sk-secret"))
-    assert stub.headers[0]["Authorization"] == "Bearer sk-secret"
+    assert stub.headers[0]["authorization"] == "Bearer sk-secret"
     assert "sk-secret" not in str(raised.value) and "***" in str(raised.value)
 
 

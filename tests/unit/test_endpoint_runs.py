@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -179,7 +180,8 @@ def assert_same_rows(one, other):
 def transformers_serve(tmp_path, pytestconfig):
     """The address of a ``transformers serve`` with the miniature's base model. It starts in some 8 s."""
     program = os.path.join(os.path.dirname(sys.executable), "transformers")
-    port = 8917
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     command = [program, "serve", BASE_NAME, f"--port={port}", "--dtype=float32", "--device=cpu"]
     (tmp_path / "hub").mkdir()
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub")}

@@ -1,5 +1,6 @@
 """Training one LoRA adapter on Spider, with TRL and PEFT. Heavy imports sit in the functions that need them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,15 +53,18 @@ def plan_passes(run: LoraRun, steps: list[list[TokenisedText]]) -> tuple["Passes
     Raises:
         ExperimentError: the memory does not suffice, target modules that the model lacks, or settings at odds.
     """
+    from transformers.integrations.fsdp import is_fsdp_enabled
+
     from trainer.fused_kernels import fused_kernels_installed
     from trainer.memory import choose_passes, free_memory, memory_demand
     from trainer.processes import processes
 
     skeleton = load_skeleton(run.base_model)
     _check_targets(run.settings.target_modules, skeleton)
-    demand = memory_demand(run, skeleton, fused=fused_kernels_installed())
-    free = free_memory(run.conduct.gpu_memory_gb)
-    return choose_passes(run, steps, demand, free, processes=processes().num_processes)
+    demand, count = memory_demand(run, skeleton, fused=fused_kernels_installed()), processes().num_processes
+    if is_fsdp_enabled():
+        demand = replace(demand, fixed=demand.fixed / count)
+    return choose_passes(run, steps, demand, free_memory(run.conduct.gpu_memory_gb), processes=count)
 
 
 def _train(run: LoraRun, folder: Path, show_progress: bool) -> None:
@@ -102,6 +106,7 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> None:
         training={
             "loss": report.losses,
             "wall_s": report.seconds,
+            "first_step_s": report.first_step_s,
             "tokens_per_s": report.tokens_per_s,
             "resumed_after_step": report.resumed_after_step,
             "processes": trainer.accelerator.num_processes,

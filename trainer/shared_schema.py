@@ -35,12 +35,12 @@ def use_shared_schema_attention(model: PreTrainedModel, longest: int, attention:
         )
     AttentionInterface.register(_SDPA, _attend)
     AttentionInterface.register(_FLEX, _attend_flex)
-    model.set_attn_implementation(_FLEX if _use_flex(model.device, attention) else _SDPA)
+    model.set_attn_implementation(_FLEX if _use_flex(attention) else _SDPA)
 
 
-def _use_flex(device: torch.device, attention: str) -> bool:
+def _use_flex(attention: str) -> bool:
     # Its kernels are compiled by Triton, for GPUs from Ampere on.
-    able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    able = torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0)
     return attention == "flex_attention" or (able and attention != "sdpa")
 
 

@@ -7,12 +7,11 @@ Questions have Spider's lengths, 170 to 680 tokens of which most are the schema,
 import gc
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.bench.llama_3_8b import LLAMA_3_8B, PARAMETERS_A_TOKEN
+from tests.bench.llama_3_8b import PARAMETERS_A_TOKEN, save_llama
 from trainer.batches import TokenisedText, cut_rows, plan_steps, row_size
 from trainer.experiment import AdapterSettings, Experiment, load_experiment
 from trainer.lora_run import Conduct, lora_run
@@ -26,27 +25,18 @@ QLORA = LORA.model_copy(update={"quantisation": "nf4"})
 
 
 @pytest.fixture(scope="module")
-def llama_folder(tmp_path_factory) -> Iterator[Path]:
+def llama_folder(tmp_path_factory) -> Path:
     """The model in a folder, 16 GB of disk, so that every training loads it as users' trainings load theirs."""
     import torch
 
     if not torch.cuda.is_available():
         pytest.skip("no GPU")
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    from trainer.base_model import load_tokenizer
     from trainer.quiet import quiet_libraries
 
     quiet_libraries()
     folder = tmp_path_factory.mktemp("model") / "llama-3-8b"
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.bfloat16)
-    with torch.device("cuda"):
-        LlamaForCausalLM(LlamaConfig(**LLAMA_3_8B, tie_word_embeddings=False)).save_pretrained(folder)
-    torch.set_default_dtype(torch.float32)
-    torch.cuda.empty_cache()
-    load_tokenizer(load_experiment("miniature").base_model).save_pretrained(folder)
-    yield folder
+    save_llama(folder)
+    return folder
 
 
 def made_up_texts(databases: int = 60, questions: int = 50, *, shared: bool = True) -> list[TokenisedText]:

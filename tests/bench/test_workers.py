@@ -127,7 +127,9 @@ def times(experiment: Path, folder: Path, workers: int, *arguments: str) -> list
     folder.mkdir()
     (folder / "probe.py").write_text(PROBE)
     command = [sys.executable, "-m", "pytest", "-p", "probe", "-m", "spider", "--adapter=base", "-n", str(workers)]
-    command += [f"--experiment={experiment}", f"--results={folder}/results", "-q", *arguments]
+    command += [f"--experiment={experiment}", f"--results={folder}/results", "-q"]
+    # What is asked again alone is no part of answering.
+    command += ["--check-batches=0", *arguments]
     paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     result = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)

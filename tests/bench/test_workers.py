@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.workers import visible_gpus
-from tests.bench.test_engine import LLAMA_3_8B
+from tests.bench.llama_3_8b import LLAMA_3_8B
 from trainer.experiment import EXPERIMENTS, REPOSITORY
 
 pytestmark = pytest.mark.bench
@@ -127,8 +127,11 @@ def times(experiment: Path, folder: Path, workers: int, *arguments: str) -> list
     folder.mkdir()
     (folder / "probe.py").write_text(PROBE)
     command = [sys.executable, "-m", "pytest", "-p", "probe", "-m", "spider", "--adapter=base", "-n", str(workers)]
-    command += [f"--experiment={experiment}", f"--results={folder}/results", "-q", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(folder)}
+    command += [f"--experiment={experiment}", f"--results={folder}/results", "-q"]
+    # What is asked again alone is no part of answering.
+    command += ["--check-batches=0", *arguments]
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     result = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return [json.loads(path.read_text()) for path in sorted(folder.glob("gw*.json"))]

@@ -30,7 +30,7 @@ def tasks(suite, count):
 
 
 @pytest.mark.parametrize(
-    ("asked", "dtype", "count"), [(None, "float32", 0), (None, "bfloat16", 32), (3, "float32", 6), (0, "bfloat16", 0)]
+    ("asked", "dtype", "count"), [(None, "float32", 0), (None, "bfloat16", 16), (3, "float32", 6), (0, "bfloat16", 0)]
 )
 def test_as_many_as_the_precision_asks_for_or_the_command(asked, dtype, count):
     settings = SETTINGS.model_copy(update={"dtype": dtype})

@@ -65,7 +65,7 @@ def test_mmlu_on_a_cpu(parity_data, capsys):
     engine = TransformersEngine(experiment.base_model)
 
     def ours() -> None:
-        engine._encoded.clear()
+        engine.encoder._encoded.clear()
         list(engine.log_likelihoods(prompts, [OPTIONS] * len(prompts), BASE))
 
     own = seconds(ours)

@@ -85,7 +85,7 @@ def load_model(
     FSDP takes it from the first process's main memory and shares it out itself.
 
     Raises:
-        ExperimentError: not found, damaged, gated, it needs a GPU and there is none, or bitsandbytes does not work here.
+        ExperimentError: not found, damaged, gated, it needs a GPU and there is none, or bitsandbytes does not work.
     """
     import torch
     from safetensors import SafetensorError

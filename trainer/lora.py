@@ -4,17 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.base_model import check_memory, compute_dtype, load_model, load_skeleton, load_tokenizer
-from trainer.batches import TokenisedText, build_row, cut_rows, order_hash, plan_steps, tokenise
+from trainer.base_model import check_memory, load_skeleton, load_tokenizer
+from trainer.batches import TokenisedText, order_hash, plan_steps, tokenise
 from trainer.experiment import ExperimentError
 from trainer.lora_run import LoraRun, TrainingStopped, must_train
-from trainer.run_record import adapter_hash, write_run_record
+from trainer.run_record import write_run_record
 
 if TYPE_CHECKING:
-    import torch
-    from peft import LoraConfig
     from transformers import PreTrainedModel
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTTrainer
 
     from trainer.memory import Passes
     from trainer.progress import StepReport
@@ -70,10 +68,12 @@ def plan_passes(run: LoraRun, steps: list[list[TokenisedText]]) -> tuple["Passes
 def _train(run: LoraRun, folder: Path, show_progress: bool) -> None:
     import torch
 
+    from trainer.adapter_weights import adapter_hash, adapter_weights
     from trainer.checkpoints import last_checkpoint
     from trainer.memory import limit_memory
     from trainer.processes import processes
     from trainer.progress import StepReport
+    from trainer.row_trainer import build_trainer
 
     main = processes().is_main_process
     check_memory(run.base_model)
@@ -86,11 +86,11 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> None:
     trainer = build_trainer(run, tokenizer, steps, folder, report, passes)
     initial = adapter_hash(adapter_weights(trainer.model))
     try:
-        _run_to_the_end(trainer, last_checkpoint(folder), run, report)
+        _run_to_the_end(trainer, last_checkpoint(folder), run)
     except torch.OutOfMemoryError:
         raise ExperimentError(
-            f"{run.label}: out of GPU memory with {passes.micro_batch_size} questions a pass. Set micro_batch_size lower or "
-            f"gradient_checkpointing = true in [adapters.{run.adapter}], and run the same command."
+            f"{run.label}: out of GPU memory with {passes.micro_batch_size} questions a pass. Set "
+            f"micro_batch_size lower or gradient_checkpointing = true in [adapters.{run.adapter}] and run it again."
         ) from None
     finally:
         report.close()
@@ -103,23 +103,31 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> None:
         folder,
         data={"dropped": dropped, "order": order_hash(steps), "tokens": report.tokens},
         weights={"initial": initial, "final": adapter_hash(weights)},
-        training={
-            "loss": report.losses,
-            "wall_s": report.seconds,
-            "first_step_s": report.first_step_s,
-            "tokens_per_s": report.tokens_per_s,
-            "resumed_after_step": report.resumed_after_step,
-            "processes": trainer.accelerator.num_processes,
-            "micro_batch_size": passes.micro_batch_size,
-            "gradient_checkpointing": passes.gradient_checkpointing,
-            "attention": trainer.model.config._attn_implementation,
-            "expected_gb": expected / 1e9 if torch.cuda.is_available() else None,
-            "peak_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None,
-        },
+        training=_measured(trainer, report, passes, expected),
     )
 
 
-def _run_to_the_end(trainer: "SFTTrainer", checkpoint: Path | None, run: LoraRun, report: "StepReport") -> None:
+def _measured(trainer: "SFTTrainer", report: "StepReport", passes: "Passes", expected: float) -> dict:
+    """How the training went; memory is that of the first process's GPU."""
+    import torch
+
+    gpu = torch.cuda.is_available()
+    return {
+        "loss": report.losses,
+        "wall_s": report.seconds,
+        "first_step_s": report.first_step_s,
+        "tokens_per_s": report.tokens_per_s,
+        "resumed_after_step": report.resumed_after_step,
+        "processes": trainer.accelerator.num_processes,
+        "micro_batch_size": passes.micro_batch_size,
+        "gradient_checkpointing": passes.gradient_checkpointing,
+        "attention": trainer.model.config._attn_implementation,
+        "expected_gb": expected / 1e9 if gpu else None,
+        "peak_gb": torch.cuda.max_memory_allocated() / 1e9 if gpu else None,
+    }
+
+
+def _run_to_the_end(trainer: "SFTTrainer", checkpoint: Path | None, run: LoraRun) -> None:
     from trainer.checkpoints import MarkCheckpoints, StopOnSignal
 
     stop = StopOnSignal()
@@ -131,81 +139,6 @@ def _run_to_the_end(trainer: "SFTTrainer", checkpoint: Path | None, run: LoraRun
         stop.restore()
     if stop.received and trainer.state.global_step < trainer.state.max_steps:
         raise TrainingStopped(stop.received, trainer.state.global_step, run.unfinished_dir)
-
-
-def build_trainer(
-    run: LoraRun,
-    tokenizer,
-    steps: list[list[TokenisedText]],
-    folder: Path,
-    report: "StepReport",
-    passes: "Passes",
-) -> "SFTTrainer":
-    """TRL's trainer over these steps, its adapter freshly initialised from the run's seed."""
-    from datasets import Dataset
-    from peft.tuners.lora import LoraLayer
-    from transformers import PrinterCallback
-
-    from trainer.fused_kernels import use_fused_kernels
-    from trainer.progress import SaveAdapters
-    from trainer.row_trainer import RowTrainer
-    from trainer.shared_schema import use_shared_schema_attention
-
-    model = load_model(run.base_model, quantisation=run.quantisation)
-    use_fused_kernels(model)
-    use_shared_schema_attention(model, run.settings.max_length, run.base_model.attention)
-    rows = cut_rows(steps, passes.micro_batch_size)
-    trainer = RowTrainer(
-        model,
-        _sft_config(run, len(steps), passes, folder),
-        # Rows are built when their turn comes: all at once they would be the epochs' tokens over again.
-        data_collator=lambda places: row_tensors(rows[places[0]["row"]]),
-        train_dataset=Dataset.from_dict({"row": range(len(rows))}),
-        processing_class=tokenizer,
-        peft_config=_lora_config(run),
-        callbacks=[report, *([SaveAdapters(folder, run.conduct.save_steps)] if run.conduct.save_steps else [])],
-    )
-    trainer.remove_callback(PrinterCallback)
-    if compute_dtype(run.base_model).itemsize < 4:
-        # Autocast has LoRA's products in the base's dtype anyway; PEFT would cast their inputs to float32 and back first.
-        for module in trainer.model.modules():
-            if isinstance(module, LoraLayer):
-                module.cast_input_dtype_enabled = False
-    trainer.model.peft_config["default"].base_model_name_or_path = run.base_model.id
-    return trainer
-
-
-def adapter_weights(model: "PreTrainedModel") -> dict[str, "torch.Tensor"]:
-    """The adapter's weights by name; FSDP's processes, which hold a part each, must all ask."""
-    from peft import get_peft_model_state_dict
-
-    whole = {
-        name: weights.full_tensor() if hasattr(weights, "full_tensor") else weights
-        for name, weights in model.named_parameters()
-        if weights.requires_grad
-    }
-    return get_peft_model_state_dict(model, state_dict=whole)
-
-
-def row_tensors(texts: list[TokenisedText]) -> dict:
-    """The questions of a forward pass as tensors (1, tokens), and their layout."""
-    import torch
-
-    return {name: values if name == "layout" else torch.tensor([values]) for name, values in build_row(texts).items()}
-
-
-def _lora_config(run: LoraRun) -> "LoraConfig":
-    from peft import LoraConfig
-
-    settings = run.settings
-    targets = settings.target_modules
-    return LoraConfig(
-        task_type="CAUSAL_LM",
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        target_modules=targets if isinstance(targets, str) else list(targets),
-    )
 
 
 def _check_targets(targets: tuple[str, ...] | str, model: "PreTrainedModel") -> None:
@@ -222,43 +155,3 @@ def _check_targets(targets: tuple[str, ...] | str, model: "PreTrainedModel") -> 
             raise ExperimentError(
                 f"target_modules: the base model has no linear layer {target!r} to adapt. It has {known}."
             )
-
-
-def _sft_config(run: LoraRun, steps: int, passes: "Passes", folder: Path) -> "SFTConfig":
-    import torch
-    from trl import SFTConfig
-
-    from trainer.processes import processes
-
-    settings, dtype = run.settings, compute_dtype(run.base_model)
-    return SFTConfig(
-        output_dir=str(folder),
-        seed=run.seed,
-        max_steps=steps,
-        # One row holds the questions of one forward pass, and the rows come in the order planned.
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=settings.batch_size // passes.micro_batch_size // processes().num_processes,
-        train_sampling_strategy="sequential",
-        remove_unused_columns=False,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        max_length=None,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.scheduler,
-        warmup_steps=settings.warmup_steps,
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
-        # TRL would compute in bf16 and recompute activations everywhere, CPUs included.
-        bf16=dtype is torch.bfloat16,
-        fp16=dtype is torch.float16,
-        use_cpu=not torch.cuda.is_available(),
-        gradient_checkpointing=passes.gradient_checkpointing,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="steps",
-        save_steps=run.conduct.checkpoint_steps or -(-steps // 20),
-        save_total_limit=2,
-        ddp_find_unused_parameters=False,
-        report_to=run.conduct.report_to,
-        run_name=run.label,
-        disable_tqdm=True,
-    )

@@ -16,8 +16,8 @@ from trainer.identity import base_identity, tokenizer_identity
 from trainer.spider_data import open_spider
 from trainer.training_data import TrainingText, data_hash, training_texts
 
-# Settings that leave the weights as they are, and one that is told by another name.
-_NO_MATTER = {"gradient_checkpointing", "quantisation"}
+# Settings that change no more than the rounding, and one that is told by another name.
+_NO_MATTER = {"micro_batch_size", "gradient_checkpointing", "quantisation"}
 # Counts up when the trainer itself changes so that the same settings give other weights.
 _METHOD = 1
 

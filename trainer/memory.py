@@ -129,15 +129,17 @@ def choose_passes(
         return best, costs[best][1]
     passes, (_, peak) = min(costs.items(), key=lambda item: item[1][1])
     raise ExperimentError(
-        f"{run.adapter} takes about {peak / 2**30:.1f} GiB of GPU memory at the least ({passes.micro_batch_size} questions a "
-        f"pass, gradient_checkpointing {passes.gradient_checkpointing}), and there are {budget / 2**30:.1f}. {_REMEDY}"
+        f"{run.adapter} takes about {peak / 2**30:.1f} GiB of GPU memory at the least ({passes.micro_batch_size} "
+        f"questions a pass, gradient_checkpointing {passes.gradient_checkpointing}), and there are "
+        f"{budget / 2**30:.1f}. {_REMEDY}"
     )
 
 
 def work(row_tokens: list[int], passes: Passes, pass_tokens: int) -> float:
     """Operations per parameter of computing rows of these sizes, each of which costs ``pass_tokens`` more.
 
-    A token takes two forward and two backward, as weights are frozen, and two more where activations are computed again.
+    A token takes two forward and two backward, as weights are frozen, and two more where activations are computed
+    again.
     """
     return (6 if passes.gradient_checkpointing else 4) * sum(tokens + pass_tokens for tokens in row_tokens)
 

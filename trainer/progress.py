@@ -8,9 +8,9 @@ from pathlib import Path
 from tqdm import tqdm
 from transformers import TrainerCallback
 
+from trainer.adapter_weights import adapter_weights
 from trainer.checkpoints import last_checkpoint
 from trainer.experiment import ExperimentError
-from trainer.lora import adapter_weights
 
 
 class StepReport(TrainerCallback):

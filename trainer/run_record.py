@@ -1,18 +1,13 @@
 """``run.json``: what an adapter was made from, by what and how, beside its weights."""
 
-import hashlib
 import importlib.metadata
 import json
 import platform
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from trainer.experiment import REPOSITORY
 from trainer.lora_run import LoraRun
-
-if TYPE_CHECKING:
-    import torch
 
 PACKAGES = (
     "torch",
@@ -48,17 +43,6 @@ def write_run_record(run: LoraRun, folder: Path, **measured: dict) -> None:
         "hardware": _hardware(),
     }
     (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
-def adapter_hash(state: dict[str, "torch.Tensor"]) -> str:
-    """sha256 over the names and bytes of an adapter's weights, whatever their order and device."""
-    import torch
-
-    digest = hashlib.sha256()
-    for name, weights in sorted(state.items()):
-        digest.update(f"{name} {weights.dtype} {tuple(weights.shape)}\n".encode())
-        digest.update(weights.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def git_commit() -> str | None:

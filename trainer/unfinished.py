@@ -1,4 +1,4 @@
-"""The folder that an adapter grows in: it becomes the adapter's own at the end, or keeps what a next run goes on from."""
+"""The folder that an adapter grows in: the adapter's own at the end, or what a next run goes on from."""
 
 import contextlib
 import errno

@@ -16,7 +16,7 @@ PARAMETERS_A_TOKEN = 6.98e9  # of the layers, which every token passes; the head
 
 
 def save_llama(folder: Path) -> None:
-    """A model of this shape with the miniature's tokenizer: 16 GB of disk, so that it is loaded as users' models are."""
+    """A model of this shape with the miniature's tokenizer: 16 GB of disk, loaded as users' models are."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

@@ -89,11 +89,12 @@ def test_training_on_a_gpu(llama_folder, tmp_path, capsys, request, settings, gp
     import torch
     from transformers import TrainerCallback
 
+    from trainer.adapter_weights import adapter_hash, adapter_weights
     from trainer.base_model import load_tokenizer
     from trainer.dry_run import matrix_rate
-    from trainer.lora import adapter_weights, build_trainer, plan_passes
+    from trainer.lora import plan_passes
     from trainer.progress import StepReport
-    from trainer.run_record import adapter_hash
+    from trainer.row_trainer import build_trainer
 
     conduct = Conduct(gpu_memory_gb=gpu_memory_gb)
     run = lora_run(experiment_of(llama_folder, settings), "cfg", results_dir=tmp_path, conduct=conduct)

@@ -66,7 +66,7 @@ def save_spider(folder: Path) -> None:
     questions = [
         {
             "db_id": databases[n // 50],
-            "question": f"How many rows of {databases[n // 50]} have {rng.randint(0, 999)} in the column that counts them?",
+            "question": f"How many rows of {databases[n // 50]} have {rng.randint(0, 999)} in their first column?",
             "query": f"SELECT count(*) FROM {databases[n // 50]}_0 WHERE column_0_{n % 6} = {n}",
         }
         for n in range(QUESTIONS)
@@ -115,11 +115,7 @@ def test_two_gpus_against_one(experiment, tmp_path, capsys, batch_size):
             measured = record["training"]
             seconds = measured["wall_s"] - measured["first_step_s"]
             rates[name] = record["data"]["tokens"] * (STEPS - 1) / STEPS / seconds
-            print(f"\nbatch_size {batch_size}, {name}: {rates[name]:,.0f} real tokens/s", end=" ")
-            print(
-                f"({rates[name] / rates['one GPU']:.2f} times one GPU), first step after {measured['first_step_s']:.0f} s,",
-                end=" ",
-            )
-            print(
-                f"{measured['micro_batch_size']} questions a pass, peak {measured['peak_gb']:.1f} GB, loss {measured['loss'][-1]:.4f}"
-            )
+            ratio = rates[name] / rates["one GPU"]
+            print(f"\nbatch_size {batch_size}, {name}: {rates[name]:,.0f} real tokens/s ({ratio:.2f} times one GPU)")
+            print(f"  first step after {measured['first_step_s']:.0f} s, peak {measured['peak_gb']:.1f} GB,", end=" ")
+            print(f"{measured['micro_batch_size']} questions a pass, loss {measured['loss'][-1]:.4f}")

@@ -39,8 +39,9 @@ def test_only_lora_weights_are_trained(experiment_file, base_model, tmp_path):
     from safetensors.torch import load_file
 
     from trainer.base_model import load_tokenizer
-    from trainer.lora import build_trainer, plan, plan_passes
+    from trainer.lora import plan, plan_passes
     from trainer.progress import StepReport
+    from trainer.row_trainer import build_trainer
 
     run = lora_run(load_experiment(str(experiment_file)), "cfg2", results_dir=tmp_path, max_train_samples=SAMPLES)
     tokenizer = load_tokenizer(run.base_model)

@@ -197,7 +197,7 @@ def loss_together(model, texts: list[TokenisedText]):
     """The same in one row."""
     from torch.nn.functional import cross_entropy
 
-    from trainer.lora import row_tensors
+    from trainer.row_trainer import row_tensors
     from trainer.shared_schema import attention_inputs
 
     row = {name: part if name == "layout" else part.to(model.device) for name, part in row_tensors(texts).items()}

@@ -1,4 +1,4 @@
-"""What a training is expected to take, and how it is fitted into a GPU. tests/bench/test_trainer.py measures the same."""
+"""What a training is expected to take, and how it is fitted into a GPU. Measured by tests/bench/test_trainer.py."""
 
 import dataclasses
 

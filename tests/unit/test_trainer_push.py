@@ -1,4 +1,4 @@
-"""``--push``: what reaches the Hub, here a server of this test that speaks as much of its protocol as an upload needs."""
+"""``--push``: what reaches the Hub, here a server that speaks as much of its protocol as an upload needs."""
 
 import base64
 import json

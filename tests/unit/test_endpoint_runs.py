@@ -130,7 +130,8 @@ def test_a_run_whose_server_dies_is_completed_by_the_same_command(run, serve, tm
     assert first.returncode == 1
     assert "does not answer: 503, shutting down" in first.stdout
     errored = sum(row["status"] == "errored" for row in scores(tmp_path))
-    assert errored == 40 - 17
+    # A reply on its way when another one says that the server is gone may not be waited for.
+    assert 40 - 17 <= errored < 40
     del limits[0]
     before = len(stub.requests)
     assert run(stub.url, *arguments).returncode == 0

@@ -34,9 +34,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _is_first() -> bool:
+    """Whether this process is the first of those that ``accelerate launch`` started, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _say(text: str, file=None) -> None:
-    """Print, once of all processes that ``accelerate launch`` started."""
-    if os.environ.get("RANK", "0") == "0":
+    """Print, once of all processes."""
+    if _is_first():
         print(text, file=file, flush=True)
 
 
@@ -159,17 +164,17 @@ def _name_and_seed(argument: str, seed: int | None) -> tuple[str, int | None]:
 
 def _train(runs: list[LoraRun], options: argparse.Namespace) -> None:
     # All are looked at first: what cannot be trained is said before the minutes that the others take.
-    pending = [run for run in runs if must_train(run, overwrite=options.overwrite)]
-    if pending:
+    # Behind a launcher the first process looks, and tells the others what there is to do.
+    launched = "RANK" in os.environ
+    pending = [run for run in runs if must_train(run, overwrite=options.overwrite)] if _is_first() else runs
+    if pending or launched:
         quiet_libraries()
+        from trainer.lora import train_adapter
     for run in runs:
-        if run in pending:
-            from trainer.lora import train_adapter
-
+        if run in pending or launched:
             train_adapter(run, overwrite=options.overwrite, show_progress=True)
-            _say(f"{run.label}: trained, in {run.output_dir}")
-        else:
-            _say(f"{run.label}: already trained with these settings, in {run.output_dir}")
+        done = "trained" if run in pending else "already trained with these settings"
+        _say(f"{run.label}: {done}, in {run.output_dir}")
 
 
 def _describe(runs: list[LoraRun], options: argparse.Namespace) -> None:
@@ -205,4 +210,7 @@ if __name__ == "__main__":
     # Torch's threads spin while they wait for each other. Where another process needs one of two cores, training then
     # takes five times as long; asleep they cost a tenth of the speed on an idle machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "LOCAL_RANK" not in os.environ:
+        # Without a launcher there is one process, and it trains on one GPU: transformers would try all of them at once.
+        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     sys.exit(main())

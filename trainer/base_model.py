@@ -95,12 +95,13 @@ def load_model(
     check_folder(settings)
     check_memory(settings)
     place = "cuda" if torch.cuda.is_available() else "cpu"
-    keywords = {"quantization_config": quantisation_config(quantisation)} if quantisation != "none" else {}
+    dtype = compute_dtype(settings)
+    keywords = {"quantization_config": quantisation_config(quantisation, dtype)} if quantisation != "none" else {}
     try:
         return AutoModelForCausalLM.from_pretrained(
             settings.folder or settings.id,
             revision=settings.revision or None,
-            dtype=compute_dtype(settings),
+            dtype=dtype,
             attn_implementation=attention,
             use_safetensors=True,
             device_map=None if is_fsdp_enabled() else {"": place},
@@ -126,9 +127,8 @@ def compute_dtype(settings: BaseModelSettings) -> "torch.dtype":
     return torch.bfloat16 if torch.cuda.is_available() else torch.float32
 
 
-def quantisation_config(quantisation: Literal["nf4", "int8"]) -> "BitsAndBytesConfig":
+def quantisation_config(quantisation: Literal["nf4", "int8"], dtype: "torch.dtype") -> "BitsAndBytesConfig":
     """How bitsandbytes holds the base weights: QLoRA's recipe (arXiv 2305.14314) for nf4, or 8 bits."""
-    import torch
     from transformers import BitsAndBytesConfig
 
     if quantisation == "int8":
@@ -137,7 +137,7 @@ def quantisation_config(quantisation: Literal["nf4", "int8"]) -> "BitsAndBytesCo
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_compute_dtype=dtype,
     )
 
 

@@ -4,18 +4,25 @@ import json
 import shutil
 import signal
 import threading
+import time
 from pathlib import Path
 
 import torch
 from transformers import TrainerCallback
 
 from trainer.identity import sampled_hash
+from trainer.lora_run import CHECKPOINT_MARK
 
-_PREFIX, _MARK = "checkpoint-", "complete.json"
+_PREFIX = "checkpoint-"
+_TWICE_S = 1.0  # one Ctrl-C may arrive twice within this
 
 
 class MarkCheckpoints(TrainerCallback):
     """Marks a checkpoint as complete once all of it is written: a kill leaves at most one without the mark."""
+
+    def on_train_begin(self, args, state, control, **_):
+        # A checkpoint brings its own, which a next run may have been told to change.
+        state.save_steps = args.save_steps
 
     def on_step_end(self, args, state, control, **_):
         if state.global_step >= state.max_steps:
@@ -26,7 +33,7 @@ class MarkCheckpoints(TrainerCallback):
             torch.distributed.barrier()  # every process writes a file of its own
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"{_PREFIX}{state.global_step}"
-            (folder / _MARK).write_text(json.dumps(_contents(folder)), encoding="utf-8")
+            (folder / CHECKPOINT_MARK).write_text(json.dumps(_contents(folder)), encoding="utf-8")
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -53,25 +60,27 @@ def _newest_first(folder: Path) -> list[Path]:
 
 def _is_whole(checkpoint: Path) -> bool:
     try:
-        return json.loads((checkpoint / _MARK).read_text(encoding="utf-8")) == _contents(checkpoint)
+        return json.loads((checkpoint / CHECKPOINT_MARK).read_text(encoding="utf-8")) == _contents(checkpoint)
     except (OSError, ValueError):
         return False
 
 
 def _contents(checkpoint: Path) -> dict[str, str]:
     """A sampled hash of every file by its name."""
-    files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != _MARK)
+    files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != CHECKPOINT_MARK)
     return {str(path.relative_to(checkpoint)): sampled_hash([path]) for path in files}
 
 
 class StopOnSignal(TrainerCallback):
     """Ctrl-C and SIGTERM, which pre-emption sends, end the training after the step at hand, with a checkpoint.
 
-    A second one does what it does anywhere. ``received`` is the signal, or None.
+    A second Ctrl-C ends it at once. Signals that come twice, because the launcher passes on what each process was sent
+    already, count once. ``received`` is the signal, or None.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._since = 0.0
         self._former: dict = {}
 
     def on_train_begin(self, args, state, control, **_):
@@ -82,8 +91,10 @@ class StopOnSignal(TrainerCallback):
                     self._former[number] = signal.signal(number, self._note)
 
     def _note(self, number, frame):
-        self.received = number
-        self.restore()
+        if self.received == number == signal.SIGINT and time.monotonic() - self._since > _TWICE_S:
+            raise KeyboardInterrupt
+        if self.received is None:
+            self.received, self._since = number, time.monotonic()
 
     def on_step_end(self, args, state, control, **_):
         if self._agreed(args):

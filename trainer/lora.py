@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trainer.base_model import check_memory, load_skeleton, load_tokenizer
 from trainer.batches import TokenisedText, order_hash, plan_steps, tokenise
 from trainer.experiment import ExperimentError
-from trainer.lora_run import LoraRun, TrainingStopped, must_train
+from trainer.lora_run import LoraRun, TrainingStopped
 from trainer.run_record import write_run_record
 
 if TYPE_CHECKING:
@@ -30,11 +30,14 @@ def train_adapter(run: LoraRun, *, overwrite: bool = False, show_progress: bool 
             used, target modules that the model lacks, too little memory or disk, a loss that is no number.
         TrainingStopped: by Ctrl-C or SIGTERM, after saving.
     """
-    if must_train(run, overwrite=overwrite):
-        from trainer.unfinished import unfinished_adapter
+    from trainer.unfinished import unfinished_adapter
 
-        with unfinished_adapter(run) as folder:
-            _train(run, folder, show_progress)
+    stopped_by = None
+    with unfinished_adapter(run, overwrite=overwrite) as folder:
+        if folder:
+            stopped_by = _train(run, folder, show_progress)
+    if stopped_by:
+        raise TrainingStopped(stopped_by, run.output_dir)
     return run.output_dir
 
 
@@ -65,13 +68,14 @@ def plan_passes(run: LoraRun, steps: list[list[TokenisedText]]) -> tuple["Passes
     return choose_passes(run, steps, demand, free_memory(run.conduct.gpu_memory_gb), processes=count)
 
 
-def _train(run: LoraRun, folder: Path, show_progress: bool) -> None:
+def _train(run: LoraRun, folder: Path, show_progress: bool) -> int | None:
+    """Train to the end; the signal that came too late to stop it, or None."""
     import torch
 
     from trainer.adapter_weights import adapter_hash, adapter_weights
     from trainer.checkpoints import last_checkpoint
-    from trainer.memory import limit_memory
-    from trainer.processes import processes
+    from trainer.memory import take_gpu
+    from trainer.processes import of_the_first, processes
     from trainer.progress import StepReport
     from trainer.row_trainer import build_trainer
 
@@ -79,14 +83,14 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> None:
     check_memory(run.base_model)
     tokenizer = load_tokenizer(run.base_model)
     steps, dropped = plan(run, tokenizer)
-    limit_memory(run.conduct.gpu_memory_gb)
+    take_gpu(run.conduct.gpu_memory_gb)
     passes, expected = plan_passes(run, steps)
     step_tokens = [sum(len(text.tokens) for text in step) for step in steps]
     report = StepReport(run.label, step_tokens, visible=show_progress and main)
     trainer = build_trainer(run, tokenizer, steps, folder, report, passes)
     initial = adapter_hash(adapter_weights(trainer.model))
     try:
-        _run_to_the_end(trainer, last_checkpoint(folder), run)
+        stopped_by = _run_to_the_end(trainer, of_the_first(last_checkpoint(folder)), run)
     except torch.OutOfMemoryError:
         raise ExperimentError(
             f"{run.label}: out of GPU memory with {passes.micro_batch_size} questions a pass. Set "
@@ -96,7 +100,7 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> None:
         report.close()
     weights = adapter_weights(trainer.model)
     if not main:
-        return
+        return stopped_by
     trainer.model.save_pretrained(folder, state_dict=weights)
     write_run_record(
         run,
@@ -105,11 +109,14 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> None:
         weights={"initial": initial, "final": adapter_hash(weights)},
         training=_measured(trainer, report, passes, expected),
     )
+    return stopped_by
 
 
 def _measured(trainer: "SFTTrainer", report: "StepReport", passes: "Passes", expected: float) -> dict:
     """How the training went; memory is that of the first process's GPU."""
     import torch
+
+    from trainer.fused_kernels import fused_kernels_installed
 
     gpu = torch.cuda.is_available()
     return {
@@ -122,12 +129,13 @@ def _measured(trainer: "SFTTrainer", report: "StepReport", passes: "Passes", exp
         "micro_batch_size": passes.micro_batch_size,
         "gradient_checkpointing": passes.gradient_checkpointing,
         "attention": trainer.model.config._attn_implementation,
+        "fused_kernels": gpu and fused_kernels_installed(),
         "expected_gb": expected / 1e9 if gpu else None,
         "peak_gb": torch.cuda.max_memory_allocated() / 1e9 if gpu else None,
     }
 
 
-def _run_to_the_end(trainer: "SFTTrainer", checkpoint: Path | None, run: LoraRun) -> None:
+def _run_to_the_end(trainer: "SFTTrainer", checkpoint: Path | None, run: LoraRun) -> int | None:
     from trainer.checkpoints import MarkCheckpoints, StopOnSignal
 
     stop = StopOnSignal()
@@ -138,7 +146,8 @@ def _run_to_the_end(trainer: "SFTTrainer", checkpoint: Path | None, run: LoraRun
     finally:
         stop.restore()
     if stop.received and trainer.state.global_step < trainer.state.max_steps:
-        raise TrainingStopped(stop.received, trainer.state.global_step, run.unfinished_dir)
+        raise TrainingStopped(stop.received, run.unfinished_dir, trainer.state.global_step)
+    return stop.received
 
 
 def _check_targets(targets: tuple[str, ...] | str, model: "PreTrainedModel") -> None:

@@ -16,6 +16,8 @@ from trainer.identity import base_identity, tokenizer_identity
 from trainer.spider_data import open_spider
 from trainer.training_data import TrainingText, data_hash, training_texts
 
+# The file that a checkpoint has once all of it is written.
+CHECKPOINT_MARK = "complete.json"
 # Settings that change no more than the rounding, and one that is told by another name.
 _NO_MATTER = {"micro_batch_size", "gradient_checkpointing", "quantisation"}
 # Counts up when the trainer itself changes so that the same settings give other weights.
@@ -23,10 +25,11 @@ _METHOD = 1
 
 
 class TrainingStopped(Exception):
-    """The training was told to stop by a signal, and did after saving where it was."""
+    """A signal said to stop; what was done lies in ``folder``: the adapter, or where ``step`` is given a checkpoint."""
 
-    def __init__(self, signal: int, step: int, folder: Path):
-        super().__init__(f"stopped after step {step}, which {str(folder)!r} keeps.")
+    def __init__(self, signal: int, folder: Path, step: int | None = None):
+        after = "this adapter" if step is None else f"step {step}"
+        super().__init__(f"stopped after {after}, which {str(folder)!r} keeps.")
         self.signal = signal
 
 
@@ -161,14 +164,14 @@ def must_train(run: LoraRun, *, overwrite: bool = False) -> bool:
     state = "missing" if overwrite else adapter_state(run)
     if state == "stale":
         raise _other_settings(run, run.output_dir, "an adapter")
-    if (
-        state == "missing"
-        and not overwrite
-        and run.unfinished_dir.is_dir()
-        and differing_settings(run, unfinished=True)
-    ):
+    if state == "missing" and not overwrite and has_checkpoint(run) and differing_settings(run, unfinished=True):
         raise _other_settings(run, run.unfinished_dir, "an unfinished training")
     return state == "missing"
+
+
+def has_checkpoint(run: LoraRun) -> bool:
+    """Whether an unfinished training has come to a checkpoint that a next run can go on from."""
+    return any(run.unfinished_dir.glob(f"checkpoint-*/{CHECKPOINT_MARK}"))
 
 
 def _other_settings(run: LoraRun, folder: Path, what: str) -> ExperimentError:

@@ -1,5 +1,6 @@
 """How much GPU memory a training takes, counted before any weight is loaded, and how to train within what there is."""
 
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -90,20 +91,28 @@ def _is_target(name: str, targets: tuple[str, ...] | str) -> bool:
 
 
 def free_memory(limit_gb: float | None) -> float | None:
-    """Bytes to plan with on this process's GPU: what is free, less a margin, at most ``limit_gb``; None: no GPU."""
+    """Bytes to plan with on every process's GPU: what is free, less a margin, at most ``limit_gb``; None: no GPU."""
     import torch
 
     if not torch.cuda.is_available():
         return None
+    from trainer.processes import the_least
+
     free, _ = torch.cuda.mem_get_info()
-    return _USABLE * min(free, limit_gb * 1e9 if limit_gb else free)
+    return _USABLE * the_least(min(free, limit_gb * 1e9 if limit_gb else free))
 
 
-def limit_memory(limit_gb: float | None) -> None:
-    """Let this process have no more than ``limit_gb`` of its GPU, as on a card of that size."""
+def take_gpu(limit_gb: float | None) -> None:
+    """Give back what an earlier training held, and let this one have no more than ``limit_gb``, if that is given."""
     import torch
 
-    if limit_gb and torch.cuda.is_available():
+    if not torch.cuda.is_available():
+        return
+    # A trainer and its model refer to one another.
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    if limit_gb:
         _, total = torch.cuda.mem_get_info()
         torch.cuda.set_per_process_memory_fraction(min(1.0, limit_gb * 1e9 / total))
 

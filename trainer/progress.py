@@ -21,8 +21,8 @@ class StepReport(TrainerCallback):
 
     def __init__(self, label: str, step_tokens: list[int], *, visible: bool):
         self.losses: list[float] = []
-        self.seconds = 0.0  # since the first step began, or the first one after a resumption
-        self.first_step_s = 0.0  # of these, which compile what is compiled
+        self.seconds = 0.0  # of training, before a resumption too
+        self.first_step_s = 0.0  # from the start, or a resumption, to the end of the first step
         self.resumed_after_step = 0
         self._label, self._step_tokens, self._visible = label, step_tokens, visible
 
@@ -34,13 +34,13 @@ class StepReport(TrainerCallback):
     @property
     def tokens_per_s(self) -> float:
         """Of the steps so far, counted in the same way."""
-        done = self._step_tokens[self.resumed_after_step : len(self.losses)]
-        return sum(done) / self.seconds if self.seconds else 0.0
+        return sum(self._step_tokens[: len(self.losses)]) / self.seconds if self.seconds else 0.0
 
     def on_train_begin(self, args, state, control, **_):
         self._start = time.monotonic()
         self.resumed_after_step = state.global_step
         self.losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+        self._seconds_before = state.log_history[-1]["seconds"] if self.losses else 0.0
         # A log keeps every state of the bar: it gets one in ten seconds.
         interval = 0.1 if sys.stderr.isatty() else 10
         total = len(self._step_tokens)
@@ -57,8 +57,10 @@ class StepReport(TrainerCallback):
         if "loss" not in (logs or {}):
             return
         self.losses.append(logs["loss"])
-        self.seconds = time.monotonic() - self._start
-        self.first_step_s = self.first_step_s or self.seconds
+        since_start = time.monotonic() - self._start
+        self.first_step_s = self.first_step_s or since_start
+        self.seconds = self._seconds_before + since_start
+        state.log_history[-1]["seconds"] = self.seconds  # a checkpoint keeps it
         self._bar.set_postfix_str(f"loss {logs['loss']:.3f}, {self.tokens_per_s:,.0f} tokens/s", refresh=False)
         self._bar.update()
         # In float16 the gradients of some steps overflow by design: the scaler skips those and scales less.
@@ -71,7 +73,7 @@ class StepReport(TrainerCallback):
         before = f"The checkpoint before it is kept: {str(kept)!r}. " if kept else ""
         return (
             f"{self._label}: the {name} is {value} at step {len(self.losses)}. {before}"
-            "Lower learning_rate, or raise warmup_steps."
+            "Lower learning_rate or raise warmup_steps, and add --overwrite."
         )
 
     def close(self) -> None:

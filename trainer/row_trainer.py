@@ -65,6 +65,10 @@ def build_trainer(
         callbacks=[report, *([SaveAdapters(folder, run.conduct.save_steps)] if run.conduct.save_steps else [])],
     )
     trainer.remove_callback(PrinterCallback)
+    if compute_dtype(run.base_model) is torch.float16:
+        # TRL has QLoRA's adapter in bfloat16, in which gradients cannot be scaled.
+        for weights in filter(lambda weights: weights.requires_grad, trainer.model.parameters()):
+            weights.data = weights.data.float()
     if compute_dtype(run.base_model).itemsize < 4:
         # Autocast has LoRA's products in the base's dtype anyway; PEFT would cast their inputs to float32 first.
         for module in trainer.model.modules():

@@ -19,6 +19,8 @@ PACKAGES = (
     "bitsandbytes",
     "datasets",
     "safetensors",
+    "liger-kernel",
+    "triton",
 )
 
 
@@ -37,12 +39,23 @@ def write_run_record(run: LoraRun, folder: Path, **measured: dict) -> None:
         **measured,
         "versions": {
             "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in PACKAGES},
+            **{name: installed_version(name) for name in PACKAGES},
         },
         "git_commit": git_commit(),
         "hardware": _hardware(),
     }
-    (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    # In one step: checkpoints are worth nothing without a record that says of what they are.
+    unfinished = folder / "run.json.unfinished"
+    unfinished.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(folder / "run.json")
+
+
+def installed_version(name: str) -> str | None:
+    """A package's version; None where it is not installed, as bitsandbytes and Liger's kernels need not be."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def git_commit() -> str | None:

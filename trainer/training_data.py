@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from random import Random
 
@@ -46,14 +47,17 @@ def training_texts(spider: SpiderFolder, seed: int, max_samples: int | None = No
 
 
 def _refuse_dev_databases(spider: SpiderFolder, questions: list[SpiderQuestion]) -> None:
-    """A dev database is one by its name or, renamed, by its schema.
+    """A dev database is one by its name, by its schema, or by two questions and their SQL that it shares with one.
 
-    Questions alone prove nothing: two of Spider's own training questions stand in dev too, on other databases.
+    One shared question proves nothing: two of Spider's own training databases have one that dev has too
+    ("Count the number of documents.").
     """
-    dev = {question.db_id for question in spider.dev()}
-    schemas = {render_schema(spider.schemas[db_id]): db_id for db_id in dev}
+    dev = spider.dev()
+    names = {question.db_id for question in dev}
+    schemas = {render_schema(spider.schemas[db_id]): db_id for db_id in names}
+    copied = _sharing_questions(questions, dev)
     same = {
-        db_id: db_id if db_id in dev else schemas.get(render_schema(spider.schemas[db_id]))
+        db_id: db_id if db_id in names else schemas.get(render_schema(spider.schemas[db_id])) or copied.get(db_id)
         for db_id in {question.db_id for question in questions}
     }
     leaked = [question for question in questions if same[question.db_id]]
@@ -63,6 +67,21 @@ def _refuse_dev_databases(spider: SpiderFolder, questions: list[SpiderQuestion])
             f"({same[leaked[0].db_id]!r}): the evaluation would measure what was trained on. "
             f"Take them out of the training files in {str(spider.root)!r}."
         )
+
+
+def _sharing_questions(questions: list[SpiderQuestion], dev: list[SpiderQuestion]) -> dict[str, str]:
+    """The dev database with which a training database shares two questions and their SQL, by training database."""
+
+    def solved(question: SpiderQuestion) -> tuple[str, str]:
+        return " ".join(question.question.lower().split()), tidy_sql(question.gold_sql).lower()
+
+    of_dev = {(question.db_id, solved(question)) for question in dev}
+    by_content: dict[tuple[str, str], set[str]] = {}
+    for db_id, content in of_dev:
+        by_content.setdefault(content, set()).add(db_id)
+    contents = {(question.db_id, solved(question)) for question in questions}
+    pairs = Counter((db_id, there) for db_id, content in contents for there in by_content.get(content, ()))
+    return {db_id: there for (db_id, there), count in pairs.items() if count > 1}
 
 
 def tidy_sql(sql: str) -> str:

@@ -10,8 +10,8 @@ from filelock import FileLock, Timeout
 
 from trainer.checkpoints import last_checkpoint, remove_checkpoints, step_of
 from trainer.experiment import ExperimentError
-from trainer.lora_run import LoraRun, differing_settings
-from trainer.processes import processes
+from trainer.lora_run import LoraRun, differing_settings, must_train
+from trainer.processes import of_the_first, processes
 from trainer.run_record import write_run_record
 
 _LOCK = ".lock"
@@ -21,39 +21,47 @@ _DISK_FULL_TEXTS = (*(f"os error {number}" for number in _DISK_FULL), "failed wr
 
 
 @contextlib.contextmanager
-def unfinished_adapter(run: LoraRun) -> Iterator[Path]:
-    """``run.unfinished_dir``, which becomes ``run.output_dir`` when all went well.
+def unfinished_adapter(run: LoraRun, *, overwrite: bool = False) -> Iterator[Path | None]:
+    """``run.unfinished_dir``, which becomes ``run.output_dir`` when all went well; None where there is nothing to do.
 
     A complete checkpoint in it is kept from an earlier run and for a later one; without any, a failure leaves nothing.
-    Of several processes the first one does all this, the others wait.
+    Of several processes the first one decides and does all this, the others wait.
 
     Raises:
-        ExperimentError: it cannot be written, the disk is full, or another process trains the same adapter.
+        ExperimentError: as ``must_train``; it cannot be written, the disk is full, or another process trains the same.
     """
-    folder, all_processes = run.unfinished_dir, processes()
+    all_processes = processes()
     if not all_processes.is_main_process:
-        all_processes.wait_for_everyone()
-        yield folder
+        yield run.unfinished_dir if of_the_first(None) else None
         all_processes.wait_for_everyone()
         return
-    with _locked(folder, run):
-        _prepare(folder, run)
-        all_processes.wait_for_everyone()
-        try:
-            yield folder
-        except BaseException as error:
-            _tidy(folder)
-            if _is_disk_full(error):
-                raise ExperimentError(_disk_full(run, folder)) from error
-            raise
-        remove_checkpoints(folder)
-    (folder / _LOCK).unlink(missing_ok=True)
-    _replace(run.output_dir, folder)
+    with _locked(run):
+        # Only behind the lock is it known that no other process has just finished it.
+        wanted = must_train(run, overwrite=overwrite)
+        with _kept_after_failure(run):
+            if wanted:
+                _prepare(run.unfinished_dir, run)
+            yield run.unfinished_dir if of_the_first(wanted) else None
+        if wanted:
+            _replace(run.output_dir, run.unfinished_dir)
+            remove_checkpoints(run.output_dir)
     all_processes.wait_for_everyone()
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, run: LoraRun) -> Iterator[None]:
+def _kept_after_failure(run: LoraRun) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        _tidy(run.unfinished_dir)
+        if _is_disk_full(error):
+            raise ExperimentError(_disk_full(run, run.unfinished_dir)) from error
+        raise
+
+
+@contextlib.contextmanager
+def _locked(run: LoraRun) -> Iterator[None]:
+    folder = run.unfinished_dir
     lock = FileLock(folder / _LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -66,15 +74,22 @@ def _locked(folder: Path, run: LoraRun) -> Iterator[None]:
         ) from None
     with lock:
         lock.release()  # of the two times that it is held now
-        yield
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                for place in (run.output_dir, folder):
+                    (place / _LOCK).unlink(missing_ok=True)
+                folder.rmdir()
 
 
 def _prepare(folder: Path, run: LoraRun) -> None:
+    """Empty the folder, and say what will be trained in it, unless there is a checkpoint of just that to go on from."""
     if last_checkpoint(folder) is None or differing_settings(run, unfinished=True):
         for path in folder.iterdir():
             if path.name != _LOCK:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-    write_run_record(run, folder)
+        write_run_record(run, folder)
 
 
 def _tidy(folder: Path) -> None:

@@ -4,7 +4,6 @@ The model has Llama 3 8B's shape and random weights in bfloat16: neither speed n
 Questions have Spider's lengths, 170 to 680 tokens of which most are the schema, and as many neighbours on one database.
 """
 
-import gc
 import random
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ from tests.bench.llama_3_8b import PARAMETERS_A_TOKEN, save_llama
 from trainer.batches import TokenisedText, cut_rows, plan_steps, row_size
 from trainer.experiment import AdapterSettings, Experiment, load_experiment
 from trainer.lora_run import Conduct, lora_run
-from trainer.memory import limit_memory
+from trainer.memory import take_gpu
 
 pytestmark = pytest.mark.bench
 
@@ -65,12 +64,8 @@ def experiment_of(folder: Path, settings: AdapterSettings) -> Experiment:
 
 
 def free_gpu() -> None:
-    """A trainer and its model refer to one another."""
-    import torch
-
-    gc.collect()
-    torch.cuda.empty_cache()
-    limit_memory(1e6)
+    """All of it."""
+    take_gpu(1e6)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +95,7 @@ def test_training_on_a_gpu(llama_folder, tmp_path, capsys, request, settings, gp
     run = lora_run(experiment_of(llama_folder, settings), "cfg", results_dir=tmp_path, conduct=conduct)
     free_gpu()
     steps = plan_steps(made_up_texts(shared=shared), batch_size=settings.batch_size, epochs=9, seed=1)[:STEPS]
-    limit_memory(gpu_memory_gb or 1e6)
+    take_gpu(gpu_memory_gb or 1e6)
     passes, expected = plan_passes(run, steps)
     computed = sum(row_size(texts)[0] for texts in cut_rows(steps, passes.micro_batch_size))
     real = sum(len(text.tokens) for step in steps for text in step)

@@ -78,6 +78,29 @@ def test_training_on_a_renamed_dev_database_is_refused(tmp_path):
         training_texts(Renamed(tmp_path, schemas), 42)
 
 
+def test_training_on_a_copy_of_dev_questions_is_refused(tmp_path):
+    """On a database of another name and schema. One question that two databases share is chance: Spider has such."""
+
+    class Copied(SpiderFolder):
+        copies = 2
+
+        def train(self):
+            own = [SpiderQuestion(9, "vocalists", "How old?", "SELECT 9")]
+            return own + [
+                SpiderQuestion(n, "vocalists", f"how  many {n}?", f"SELECT {n} ;") for n in range(self.copies)
+            ]
+
+        def dev(self):
+            return [SpiderQuestion(n, "singers", f"How many {n}?", f"SELECT {n}") for n in range(3)]
+
+    schemas = {name: Schema(name, (Table(name, (), (), ()),)) for name in ("singers", "vocalists")}
+    spider = Copied(tmp_path, schemas)
+    with pytest.raises(ExperimentError, match=r"3 training questions .* 'vocalists-0009' \('singers'\)"):
+        training_texts(spider, 42)
+    Copied.copies = 1
+    assert len(training_texts(spider, 42)) == 2
+
+
 def test_every_epoch_sees_every_question_once():
     texts = [text(group, number) for group in "abc" for number in range(21)]
     steps = plan_steps(texts, batch_size=9, epochs=2, seed=1)

@@ -71,6 +71,7 @@ def test_a_killed_training_goes_on_to_the_same_adapter(train, long_experiment, u
     assert record["training"]["resumed_after_step"] >= 7
     assert record["weights"] == uninterrupted["weights"]
     assert record["training"]["loss"] == uninterrupted["training"]["loss"]
+    assert record["training"]["wall_s"] > record["training"]["first_step_s"]
     assert [path.name for path in adapters.iterdir()] == ["cfg1-seed42-n8"]
     assert not list((adapters / "cfg1-seed42-n8").glob("checkpoint-*"))
 
@@ -138,6 +139,31 @@ def test_an_unfinished_training_of_other_settings_is_kept(
     assert len(record_of(adapters / "cfg1-seed42-n8")["training"]["loss"]) == 2
 
 
+def test_a_training_that_another_process_just_finished_is_left_alone(train, experiment_file):
+    """It was missing when this process looked, before its imports."""
+    from trainer.experiment import load_experiment
+    from trainer.lora import train_adapter
+    from trainer.lora_run import lora_run
+
+    _, adapters = train("cfg2")
+    before = (adapters / "cfg2-seed42-n8" / "run.json").stat().st_mtime_ns
+    run = lora_run(
+        load_experiment(str(experiment_file)), "cfg2", results_dir=adapters.parents[1], max_train_samples=SAMPLES
+    )
+    assert train_adapter(run) == adapters / "cfg2-seed42-n8"
+    assert (adapters / "cfg2-seed42-n8" / "run.json").stat().st_mtime_ns == before
+    assert [path.name for path in adapters.iterdir()] == ["cfg2-seed42-n8"]
+
+
+def test_what_was_killed_before_its_first_checkpoint_is_no_obstacle(train, tmp_path):
+    unfinished = tmp_path / "tiny" / "adapters" / "cfg2-seed42-n8.unfinished"
+    (unfinished / "checkpoint-1").mkdir(parents=True)
+    (unfinished / ".lock").touch()
+    status, adapters = train("cfg2", results=tmp_path)
+    assert status == 0
+    assert record_of(adapters / "cfg2-seed42-n8")["training"]["resumed_after_step"] == 0
+
+
 def test_overwriting_goes_on_too(train, long_experiment, stopped_copy):
     """The same command that was stopped is run again, ``--overwrite`` and all."""
     results, _ = stopped_copy
@@ -179,8 +205,11 @@ def test_a_failure_before_the_first_checkpoint_leaves_nothing(train, experiment_
 def test_a_full_disk_is_said_and_the_checkpoint_before_kept(long_experiment, stopped_copy):
     """No file above 20 kB may be written: the next checkpoint's optimizer is larger."""
     results, checkpoints = stopped_copy
-    limit = ("preexec_fn", lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)))
-    with start(long_experiment, results, **dict([limit])) as process:
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    with start(long_experiment, results, preexec_fn=limited) as process:
         _, error = process.communicate(timeout=120)
     last = error.splitlines()[-1]
     assert process.returncode == 2
@@ -203,3 +232,7 @@ def test_two_processes_train_the_same_adapter(experiment_file, train, tmp_path):
     assert records[0]["training"]["loss"] == pytest.approx(records[1]["training"]["loss"], rel=1e-4)
     assert records[0]["weights"]["initial"] == records[1]["weights"]["initial"]
     assert [path.name for path in (tmp_path / "tiny" / "adapters").iterdir()] == ["cfg2-seed42-n8"]
+    again = subprocess.run(
+        [*launch, *options], env=environment, capture_output=True, text=True, timeout=180, check=True
+    )
+    assert again.stdout.count("cfg2 seed 42: already trained") == 1

@@ -53,5 +53,6 @@ def test_the_corpus_does_no_harm(corpus_run):
     assert not right
     assert all(line["reason"] and line["error_kind"] for line in lines)
     assert not [line for line in lines if line["error_kind"] in ("crash", "damaged database")]
-    late = [line for line in lines if line["seconds"] > TIMEOUT_S + 1]
+    # A statement is stopped at its limit; the rest is for a machine that does other things meanwhile.
+    late = [line for line in lines if line["seconds"] > TIMEOUT_S + 5]
     assert not late

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _NF4, _INT8 = 0.516, 1.0
 # Weights, gradients and Adam's two moments of what is trained: in float32, or bfloat16 as TRL has QLoRA's.
 _TRAINED, _TRAINED_BF16 = 16, 8
-# What a layer keeps of a token for the backward pass beside what LoRA reads, in hidden and in MLP widths, with Liger's
-# kernels and without. Measured on one H200 (tests/bench/test_trainer.py).
+# What a layer keeps of a token for the backward pass beside what LoRA reads, in hidden and in MLP widths: with Liger's
+# kernels as measured on one H200 (tests/bench/test_trainer.py), without them as counted from the operations.
 _KEPT = {True: (5, 2), False: (13, 4)}
 _LABEL = 14  # bytes a labelled token and word of the vocabulary: logits, in float32 too, and their gradients
 # What a pass costs beside its tokens, in tokens: a GPU waits for its kernels to be launched. Measured likewise.

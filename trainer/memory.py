@@ -108,6 +108,7 @@ def take_gpu(limit_gb: float | None) -> None:
 
     if not torch.cuda.is_available():
         return
+    torch.cuda.init()  # without it there are no statistics to reset yet, which is an error
     # A trainer and its model refer to one another.
     gc.collect()
     torch.cuda.empty_cache()

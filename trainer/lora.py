@@ -152,14 +152,11 @@ def _run_to_the_end(trainer: "SFTTrainer", checkpoint: Path | None, run: LoraRun
 
 def _check_targets(targets: tuple[str, ...] | str, model: "PreTrainedModel") -> None:
     """PEFT passes over a name that matches nothing as long as another one does, so every name is looked up here."""
-    import torch
+    from trainer.memory import is_target, linear_layers
 
-    head = model.get_output_embeddings()
-    linear = [
-        name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head
-    ]
+    linear = linear_layers(model)
     for target in [] if isinstance(targets, str) else targets:
-        if not any(f".{name}".endswith(f".{target}") for name in linear):
+        if not any(is_target(name, (target,)) for name in linear):
             known = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
             raise ExperimentError(
                 f"target_modules: the base model has no linear layer {target!r} to adapt. It has {known}."

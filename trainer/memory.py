@@ -51,8 +51,8 @@ class MemoryDemand:
 def memory_demand(run: LoraRun, skeleton: "PreTrainedModel", *, fused: bool) -> MemoryDemand:
     """What training ``run`` on the model that ``skeleton`` is the outline of takes; ``fused``: with Liger's kernels."""
     config, width = skeleton.config.get_text_config(), compute_dtype(run.base_model).itemsize
-    linear = _linear_layers(skeleton)
-    adapted = {name: module for name, module in linear.items() if _is_target(name, run.settings.target_modules)}
+    linear = linear_layers(skeleton)
+    adapted = {name: module for name, module in linear.items() if is_target(name, run.settings.target_modules)}
     held = {"none": width, "int8": _INT8, "nf4": _NF4}[run.quantisation]
     quantisable = sum(module.weight.numel() for module in linear.values())
     weights = held * quantisable + width * (sum(p.numel() for p in skeleton.parameters()) - quantisable)
@@ -74,10 +74,11 @@ def memory_demand(run: LoraRun, skeleton: "PreTrainedModel", *, fused: bool) -> 
 
 def parameters_a_token(skeleton: "PreTrainedModel") -> int:
     """Parameters that every token passes: those of the linear layers but the head, which few tokens need."""
-    return sum(module.weight.numel() for module in _linear_layers(skeleton).values())
+    return sum(module.weight.numel() for module in linear_layers(skeleton).values())
 
 
-def _linear_layers(skeleton: "PreTrainedModel") -> dict:
+def linear_layers(skeleton: "PreTrainedModel") -> dict:
+    """The layers that LoRA can adapt, by name: all linear ones but the head."""
     head = skeleton.get_output_embeddings()
     return {name: module for name, module in skeleton.named_modules() if _is_linear(module) and module is not head}
 
@@ -86,7 +87,8 @@ def _is_linear(module) -> bool:
     return hasattr(module, "in_features") and hasattr(module, "out_features")
 
 
-def _is_target(name: str, targets: tuple[str, ...] | str) -> bool:
+def is_target(name: str, targets: tuple[str, ...] | str) -> bool:
+    """Whether the layer called ``name`` is among the target modules, matched as PEFT does, at the end."""
     return targets == "all-linear" or any(f".{name}".endswith(f".{target}") for target in targets)
 
 

@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from trainer.lora_run import LoraRun
-from trainer.prompts import spider_prompt
-from trainer.spider_data import SpiderFolder, open_spider
-from trainer.training_data import TrainingText, tidy_sql
+from trainer.spider_data import open_spider
+from trainer.training_data import TrainingText, as_texts
 
 
 def write_prepared(run: LoraRun, tokenizer, folder: Path) -> list[Path]:
@@ -18,23 +17,12 @@ def write_prepared(run: LoraRun, tokenizer, folder: Path) -> list[Path]:
     that adapters are asked; no training sees their SQL.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {"train": run.texts, "dev": _dev_texts(open_spider(run.spider))}
+    spider = open_spider(run.spider)
+    texts = {"train": run.texts, "dev": as_texts(spider, spider.dev())}
     paths = {name: folder / f"{name}_formatted.jsonl" for name in texts}
     for name, path in paths.items():
         path.write_text("".join(f"{json.dumps(line)}\n" for line in _lines(texts[name], tokenizer)), encoding="utf-8")
     return list(paths.values())
-
-
-def _dev_texts(spider: SpiderFolder) -> list[TrainingText]:
-    return [
-        TrainingText(
-            id=question.id,
-            group=question.db_id,
-            prompt=spider_prompt(spider.schemas[question.db_id], question.question),
-            completion=tidy_sql(question.gold_sql),
-        )
-        for question in spider.dev()
-    ]
 
 
 def _lines(texts: list[TrainingText], tokenizer) -> Iterable[dict]:

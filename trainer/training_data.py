@@ -35,6 +35,11 @@ def training_texts(spider: SpiderFolder, seed: int, max_samples: int | None = No
     _refuse_dev_databases(spider, questions)
     if max_samples is not None:
         questions = Random(f"training sample {seed}").sample(questions, min(max_samples, len(questions)))
+    return as_texts(spider, questions)
+
+
+def as_texts(spider: SpiderFolder, questions: list[SpiderQuestion]) -> list[TrainingText]:
+    """The questions in the format that adapters are trained on and asked in."""
     return [
         TrainingText(
             id=question.id,

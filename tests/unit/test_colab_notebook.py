@@ -12,7 +12,9 @@ SETTINGS = {"RESULTS": "{results}", "SAMPLES": "--max-train-samples=32", "QUESTI
 
 @pytest.mark.slow
 def test_the_notebook_runs_to_the_trade_off(pytestconfig, tmp_path):
-    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    import nbclient
+    import nbformat
+
     notebook = nbformat.read(pytestconfig.rootpath / NOTEBOOK, as_version=4)
     (settings,) = (cell for cell in notebook.cells if "settings" in cell.metadata.get("tags", ()))
     for name, value in SETTINGS.items():

@@ -15,6 +15,9 @@ from typing import NamedTuple
 from custom_metrics.paired_power import smallest_visible_difference
 
 
+ALPHA = 0.05  # what is shown has a p of at most this
+
+
 class Interval(NamedTuple):
     """A confidence interval."""
 
@@ -171,7 +174,7 @@ def compare_paired(base: Sequence[int], tuned: Sequence[int]) -> PairedCompariso
 
 
 def loss_verdict(
-    comparison: PairedComparison, margin: float, *, alpha: float = 0.05, p: float | None = None
+    comparison: PairedComparison, margin: float, *, alpha: float = ALPHA, p: float | None = None
 ) -> LossVerdict:
     """What the comparison shows; ``margin`` is the loss that still counts as none, as a fraction.
 

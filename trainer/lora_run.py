@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,7 +57,7 @@ class LoraRun:
     output_dir: Path
     max_train_samples: int | None = None
     conduct: Conduct = Conduct()
-    command: str = ""  # that trains it, for messages
+    options: tuple[str, ...] = ()  # of the command that trains it
 
     @cached_property
     def texts(self) -> list[TrainingText]:
@@ -100,6 +101,11 @@ class LoraRun:
         return self.output_dir.with_name(f"{self.output_dir.name}.unfinished")
 
     @property
+    def command(self) -> str:
+        """The command that trains it, for messages."""
+        return training_command([self])
+
+    @property
     def label(self) -> str:
         return f"{self.adapter} seed {self.seed}"
 
@@ -129,7 +135,6 @@ def lora_run(
     suffix = "" if max_train_samples is None else f"-n{max_train_samples}"
     given = {"--experiment": experiment.argument, "--results": results_dir, "--spider": spider}
     given["--max-train-samples"] = max_train_samples
-    options = (f"{option} {shlex.quote(str(value))}" for option, value in given.items() if value is not None)
     return LoraRun(
         experiment=experiment.name,
         base_model=experiment.base_model,
@@ -140,8 +145,14 @@ def lora_run(
         output_dir=results_dir / experiment.name / "adapters" / f"{name}-seed{seed}{suffix}",
         max_train_samples=max_train_samples,
         conduct=conduct,
-        command=" ".join([f"python -m trainer {name}:{seed}", *options]),
+        options=tuple(str(part) for option in given.items() if option[1] is not None for part in option),
     )
+
+
+def training_command(runs: Sequence[LoraRun], *further: str) -> str:
+    """The command that trains ``runs``, which have their options in common, with ``further`` options."""
+    names = dict.fromkeys(f"{run.adapter}:{run.seed}" for run in runs)
+    return shlex.join(["python", "-m", "trainer", *names, *runs[0].options, *further])
 
 
 def adapter_state(run: LoraRun) -> Literal["missing", "ready", "stale"]:

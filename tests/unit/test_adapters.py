@@ -1,9 +1,12 @@
 import json
+import os
 import struct
+import subprocess
+import sys
 
 import pytest
 
-from fixtures.adapters import AdapterError, check_adapter, merge_the_one, parse_adapters, slugify
+from fixtures.adapters import AdapterError, check_adapter, merge_the_one, parse_adapters, slugify, train_command
 from trainer.experiment import load_experiment
 
 
@@ -119,3 +122,29 @@ def test_what_is_merged_is_filed_apart_and_never_in_4_bits(experiment, tmp_path)
     quantised = experiment.base_model.model_copy(update={"quantisation": "nf4"})
     with pytest.raises(AdapterError, match="held in nf4"):
         merge_the_one(plain, experiment.model_copy(update={"base_model": quantised}))
+
+
+@pytest.mark.parametrize(
+    ("specs", "names", "further"),
+    [("cfg1,cfg2:7", "cfg1:42 cfg2:7", ""), ("cfg1@step-40,cfg1@step-60", "cfg1:42", " --save-steps 20")],
+)
+def test_the_command_that_trains_repeats_what_says_what_and_where(specs, names, further, experiment, tmp_path):
+    adapters = parse_adapters([specs], experiment, tmp_path, 50, "my spider.zip")
+    options = f"--experiment miniature --results {tmp_path} --spider 'my spider.zip' --max-train-samples 50"
+    assert train_command(adapters) == f"python -m trainer {names} {options}{further}"
+
+
+def test_a_checkpoint_that_a_finished_training_did_not_keep_takes_another_training(experiment, tmp_path):
+    (tmp_path / "miniature" / "adapters").mkdir(parents=True)
+    write_adapter(tmp_path / "miniature" / "adapters" / "cfg1-seed42")
+    command = train_command(parse_adapters(["cfg1@step-40"], experiment, tmp_path))
+    assert command.endswith("--save-steps 40 --overwrite")
+
+
+def test_paths_given_from_a_subfolder_are_those_of_the_subfolder(experiment, tmp_path, pytestconfig):
+    """The trainer runs in the repository: from there ``../data`` would be another folder."""
+    given = os.path.relpath(pytestconfig.rootpath / "fixtures" / "miniature" / "spider", tmp_path)
+    command = [sys.executable, "-m", "pytest", "-c", str(pytestconfig.inipath), "-m", "spider", "--adapter=cfg1@step-5"]
+    command += [f"--spider={given}", "--results=here", str(pytestconfig.rootpath / "tests")]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert f"--results {tmp_path}/here --spider {tmp_path}/{given} --save-steps 5" in ended.stderr

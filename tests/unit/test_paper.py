@@ -6,6 +6,7 @@ import json
 import pypdf
 import pytest
 
+from fixtures.report.article.paired_changes import categories
 from fixtures.report.article.report import report
 from fixtures.report.article.typesetting import typeset
 from fixtures.report.paper import check_writable, write_paper
@@ -218,3 +219,10 @@ def test_a_path_that_cannot_be_written_is_refused_in_one_line(tmp_path):
             check_writable(path)
     check_writable(tmp_path / "new" / "paper.pdf")
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_categories_too_small_to_show_any_loss_are_said_to_be(made_up_study):
+    """Not "losses of 100 points or more", which would be a size that they could show."""
+    summary, _ = made_up_study({"base": [0]}, {"base": range(9), "cfg1": range(9)}, {"spider": 1, "mmlu": 9})
+    _, paragraph, *_ = categories(summary)
+    assert "no loss could be shown, however large" in str(paragraph) and "100" not in str(paragraph)

@@ -1,4 +1,4 @@
-"""Execution accuracy as a DeepEval metric; the judging itself is in ``verdict`` and needs no DeepEval."""
+"""Execution accuracy as a DeepEval metric; the judging itself is in ``sql.verdict`` and needs no DeepEval."""
 
 import asyncio
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 from deepeval.metrics import BaseMetric
 from deepeval.test_case import LLMTestCase
 
-from custom_metrics.sql_execution import DEFAULT_TIMEOUT_S
-from custom_metrics.verdict import Verdict, gold_result, judge_reply
+from custom_metrics.sql.execution import DEFAULT_TIMEOUT_S
+from custom_metrics.sql.verdict import Verdict, gold_result, judge_reply
 
 DATABASE_KEY = "database"
 

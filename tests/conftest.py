@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from custom_metrics.official_rewrites import recorded_prediction
-from fixtures.score_sets import ScoreSet
-from fixtures.summary import GROUPS, summarise
-from trainer.experiment import load_experiment
+from custom_metrics.sql.official_rewrites import recorded_prediction
+from fixtures.results.score_sets import ScoreSet
+from fixtures.results.summary import GROUPS, summarise
+from trainer.study.experiment import load_experiment
 
 VARIABLE = "TEXT_TO_SQL_PARITY_DATA"
 _TOTALS = {"spider": 200, "mmlu": 150}

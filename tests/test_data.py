@@ -7,9 +7,9 @@ import warnings
 
 import pytest
 
-from custom_metrics.verdict import gold_result, judge_sql
-from trainer.experiment import file_hash
-from trainer.spider_data import Schema, SpiderFolder
+from custom_metrics.sql.verdict import gold_result, judge_sql
+from trainer.spider.folder import Schema, SpiderFolder
+from trainer.study.experiment import file_hash
 
 pytestmark = pytest.mark.data
 

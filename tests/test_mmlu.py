@@ -3,8 +3,8 @@
 import pytest
 
 from custom_metrics.multiple_choice import letter_mass
-from fixtures.mmlu import chosen_option
-from fixtures.tasks import Task
+from fixtures.questions.mmlu import chosen_option
+from fixtures.study.tasks import Task
 
 
 @pytest.mark.mmlu

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fixtures.tasks import Task
+from fixtures.study.tasks import Task
 
 
 @pytest.mark.spider

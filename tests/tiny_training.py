@@ -40,8 +40,8 @@ def save_base_model(folder: Path) -> None:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from fixtures.miniature.tokenizer import train_tokenizer
-    from trainer.spider_data import open_spider
-    from trainer.training_data import training_texts
+    from trainer.rows.texts import training_texts
+    from trainer.spider.folder import open_spider
 
     texts = [text.prompt.messages[0].content for text in training_texts(open_spider(SPIDER), 42, 40)]
     tokenizer = train_tokenizer([*texts, *(f"Answer: {letter}" for letter in "ABCD" * 50)])

@@ -8,9 +8,9 @@ import signal
 import sys
 from pathlib import Path
 
-from trainer.experiment import ExperimentError, load_experiment, shipped_experiments
-from trainer.lora_run import Conduct, LoraRun, TrainingStopped, lora_run, must_train
-from trainer.quiet import quiet_libraries
+from trainer.machine.quiet import quiet_libraries
+from trainer.run import Conduct, LoraRun, TrainingStopped, lora_run, must_train
+from trainer.study.experiment import ExperimentError, load_experiment, shipped_experiments
 
 _SIGNALLED = 128  # and the signal's number, as shells have it
 REPORTERS = ("none", "tensorboard", "wandb", "trackio")
@@ -169,7 +169,7 @@ def _train(runs: list[LoraRun], options: argparse.Namespace) -> None:
     pending = [run for run in runs if must_train(run, overwrite=options.overwrite)] if _is_first() else runs
     if pending or launched:
         quiet_libraries()
-        from trainer.lora import train_adapter
+        from trainer.training.lora import train_adapter
     for run in runs:
         if run in pending or launched:
             train_adapter(run, overwrite=options.overwrite, show_progress=True)
@@ -179,8 +179,8 @@ def _train(runs: list[LoraRun], options: argparse.Namespace) -> None:
 
 def _describe(runs: list[LoraRun], options: argparse.Namespace) -> None:
     quiet_libraries()
-    from trainer.base_model import load_tokenizer
-    from trainer.dry_run import describe
+    from trainer.study.base_model import load_tokenizer
+    from trainer.training.dry_run import describe
 
     for run in runs:
         _say(describe(run, load_tokenizer(run.base_model)))
@@ -188,8 +188,8 @@ def _describe(runs: list[LoraRun], options: argparse.Namespace) -> None:
 
 def _prepare(runs: list[LoraRun], options: argparse.Namespace) -> None:
     quiet_libraries()
-    from trainer.base_model import load_tokenizer
-    from trainer.prepared import write_prepared
+    from trainer.study.base_model import load_tokenizer
+    from trainer.training.prepared import write_prepared
 
     # Configurations differ in what is done with the texts only.
     run = runs[0]
@@ -198,7 +198,7 @@ def _prepare(runs: list[LoraRun], options: argparse.Namespace) -> None:
 
 
 def _push(runs: list[LoraRun], options: argparse.Namespace) -> None:
-    from trainer.hub import push_adapter
+    from trainer.keeping.hub import push_adapter
 
     if len(runs) != 1:
         names = ", ".join(run.adapter for run in runs)

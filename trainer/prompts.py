@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from trainer.spider_data import Schema
+from trainer.spider.folder import Schema
 
 INSTRUCTION = "Write one SQLite query that answers the question. Reply with the query only."
 LETTERS = ("A", "B", "C", "D")

@@ -20,8 +20,8 @@ def save_llama(folder: Path) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from trainer.base_model import load_tokenizer
-    from trainer.experiment import load_experiment
+    from trainer.study.base_model import load_tokenizer
+    from trainer.study.experiment import load_experiment
 
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16)

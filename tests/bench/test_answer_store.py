@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fixtures.answer_store import AnswerStore, answer_key
+from fixtures.store.answer_store import AnswerStore, answer_key
 
 pytestmark = pytest.mark.bench
 

@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 import pytest
 
-from fixtures.adapters import Adapter
-from fixtures.mmlu_selection import choose_questions
-from fixtures.mmlu_sources import open_mmlu
+from fixtures.adapters.specs import Adapter
+from fixtures.questions.mmlu_selection import choose_questions
+from fixtures.questions.mmlu_sources import open_mmlu
 from tests.bench.llama_3_8b import LLAMA_3_8B, PARAMETERS_A_TOKEN
-from trainer.experiment import load_experiment
 from trainer.prompts import LETTERS, Prompt, mmlu_text
+from trainer.study.experiment import load_experiment
 
 pytestmark = pytest.mark.bench
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import pytest
 
-from custom_metrics.sql_execution import DEFAULT_TIMEOUT_S
-from custom_metrics.verdict import gold_result, judge_sql
-from fixtures.judging import judge
+from custom_metrics.sql.execution import DEFAULT_TIMEOUT_S
+from custom_metrics.sql.verdict import gold_result, judge_sql
+from fixtures.scores.judging import judge
 
 pytestmark = pytest.mark.bench
 

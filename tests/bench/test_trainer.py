@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.bench.llama_3_8b import PARAMETERS_A_TOKEN, save_llama
-from trainer.batches import TokenisedText, cut_rows, plan_steps, row_size
-from trainer.experiment import AdapterSettings, Experiment, load_experiment
-from trainer.lora_run import Conduct, lora_run
-from trainer.memory import take_gpu
+from trainer.rows.batches import TokenisedText, cut_rows, plan_steps, row_size
+from trainer.run import Conduct, lora_run
+from trainer.study.experiment import AdapterSettings, Experiment, load_experiment
+from trainer.training.memory import take_gpu
 
 pytestmark = pytest.mark.bench
 
@@ -30,7 +30,7 @@ def llama_folder(tmp_path_factory) -> Path:
 
     if not torch.cuda.is_available():
         pytest.skip("no GPU")
-    from trainer.quiet import quiet_libraries
+    from trainer.machine.quiet import quiet_libraries
 
     quiet_libraries()
     folder = tmp_path_factory.mktemp("model") / "llama-3-8b"
@@ -84,12 +84,12 @@ def test_training_on_a_gpu(llama_folder, tmp_path, capsys, request, settings, gp
     import torch
     from transformers import TrainerCallback
 
-    from trainer.adapter_weights import adapter_hash, adapter_weights
-    from trainer.base_model import load_tokenizer
-    from trainer.dry_run import matrix_rate
-    from trainer.lora import plan_passes
-    from trainer.progress import StepReport
-    from trainer.row_trainer import build_trainer
+    from trainer.keeping.weights import adapter_hash, adapter_weights
+    from trainer.study.base_model import load_tokenizer
+    from trainer.training.dry_run import matrix_rate
+    from trainer.training.lora import plan_passes
+    from trainer.training.progress import StepReport
+    from trainer.training.row_trainer import build_trainer
 
     conduct = Conduct(gpu_memory_gb=gpu_memory_gb)
     run = lora_run(experiment_of(llama_folder, settings), "cfg", results_dir=tmp_path, conduct=conduct)
@@ -140,7 +140,7 @@ def test_trl_defaults_on_a_gpu(llama_folder, tmp_path, capsys):
     from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    from trainer.base_model import load_model, load_tokenizer
+    from trainer.study.base_model import load_model, load_tokenizer
 
     texts = made_up_texts()
     random.Random(0).shuffle(texts)

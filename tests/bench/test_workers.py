@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.workers import visible_gpus
+from fixtures.answers.workers import visible_gpus
 from tests.bench.llama_3_8b import LLAMA_3_8B
-from trainer.experiment import EXPERIMENTS, REPOSITORY
+from trainer.study.experiment import EXPERIMENTS, REPOSITORY
 
 pytestmark = pytest.mark.bench
 

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from custom_metrics.hardness import hardness
+from custom_metrics.sql.hardness import hardness
 
 pytestmark = pytest.mark.parity
 

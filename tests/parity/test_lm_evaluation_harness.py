@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from custom_metrics.multiple_choice import choose_cloze, choose_letter
-from fixtures.adapters import Adapter
-from fixtures.mmlu_selection import choose_questions
-from fixtures.mmlu_sources import MmluFolder
-from fixtures.selection import spread
+from fixtures.adapters.specs import Adapter
+from fixtures.questions.mmlu_selection import choose_questions
+from fixtures.questions.mmlu_sources import MmluFolder
+from fixtures.study.selection import spread
 from tests.lm_evaluation_harness import NUM_SHOTS, cloze_task, load_harness, mmlu_tasks, no_network, run_harness
 from tests.tiny_models import save_tiny_llama
-from trainer.experiment import BaseModelSettings, MmluSettings, load_experiment
 from trainer.prompts import LETTERS, Prompt, mmlu_text
+from trainer.study.experiment import BaseModelSettings, MmluSettings, load_experiment
 
 pytestmark = pytest.mark.parity
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from custom_metrics.official_rewrites import official_prediction, remove_distinct
-from custom_metrics.verdict import gold_result, judge_sql
+from custom_metrics.sql.official_rewrites import official_prediction, remove_distinct
+from custom_metrics.sql.verdict import gold_result, judge_sql
 
 pytestmark = pytest.mark.parity
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from fixtures.adapters import AdapterError, check_adapter, merge_the_one, parse_adapters, slugify, train_command
-from trainer.experiment import load_experiment
+from fixtures.adapters.specs import AdapterError, check_adapter, merge_the_one, parse_adapters, slugify, train_command
+from trainer.study.experiment import load_experiment
 
 
 @pytest.fixture

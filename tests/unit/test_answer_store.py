@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from fixtures.answer_store import AnswerStore, answer_key
+from fixtures.store.answer_store import AnswerStore, answer_key
 
 
 def test_an_answer_comes_back_as_it_was_filed(tmp_path):
@@ -23,7 +23,7 @@ def test_answers_survive_a_killed_process(tmp_path):
     """kill -9 right after an answer was filed: the next run finds it."""
     program = (
         "import os, pathlib, sys\n"
-        "from fixtures.answer_store import AnswerStore, answer_key\n"
+        "from fixtures.store.answer_store import AnswerStore, answer_key\n"
         "AnswerStore(pathlib.Path(sys.argv[1])).put({answer_key(q=1): {'reply': 'kept'}})\n"
         "os.kill(os.getpid(), 9)\n"
     )

@@ -2,8 +2,8 @@
 
 import pytest
 
-from trainer.base_model import PLAIN_TEMPLATE, load_model, load_skeleton, load_tokenizer
-from trainer.experiment import BaseModelSettings, ExperimentError
+from trainer.study.base_model import PLAIN_TEMPLATE, load_model, load_skeleton, load_tokenizer
+from trainer.study.experiment import BaseModelSettings, ExperimentError
 
 
 def test_a_template_can_be_left_out(base_model):

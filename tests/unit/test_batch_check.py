@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from fixtures.adapters import Adapter
-from fixtures.answer_store import AnswerStore, answer_key
-from fixtures.batch_check import asked_alone, changed_alone, lone_key
-from fixtures.tasks import Task
-from trainer.experiment import load_experiment
+from fixtures.adapters.specs import Adapter
+from fixtures.answers.batch_check import asked_alone, changed_alone, lone_key
+from fixtures.store.answer_store import AnswerStore, answer_key
+from fixtures.study.tasks import Task
 from trainer.prompts import LETTERS, Prompt
+from trainer.study.experiment import load_experiment
 
 ENGINE = SimpleNamespace(name="transformers")
 SETTINGS = load_experiment("miniature").base_model

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.adapters import Adapter
-from trainer.experiment import load_experiment
-from trainer.lora_run import lora_run
+from fixtures.adapters.specs import Adapter
 from trainer.prompts import spider_prompt
-from trainer.spider_data import exemplars, open_spider
+from trainer.run import lora_run
+from trainer.spider.folder import exemplars, open_spider
+from trainer.study.experiment import load_experiment
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from trainer.spider_data import open_spider
+from trainer.spider.folder import open_spider
 
 SOURCE = "fixtures/miniature/spider"
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.adapters import Adapter
+from fixtures.adapters.specs import Adapter
 from fixtures.engines import EngineError
 from fixtures.engines.server import Server
-from fixtures.mmlu_selection import choose_questions
-from fixtures.mmlu_sources import open_mmlu
+from fixtures.questions.mmlu_selection import choose_questions
+from fixtures.questions.mmlu_sources import open_mmlu
 from tests.vllm_stub import Fault, VllmStub, plain_answers
-from trainer.base_model import load_tokenizer
-from trainer.experiment import EndpointSettings, load_experiment
 from trainer.prompts import LETTERS, Prompt, mmlu_text
+from trainer.study.base_model import load_tokenizer
+from trainer.study.experiment import EndpointSettings, load_experiment
 
 BASE = Adapter("base", "base", "base")
 LETTER_OPTIONS = [f" {letter}" for letter in LETTERS]

@@ -10,13 +10,13 @@ import urllib.request
 
 import pytest
 
-from fixtures.adapters import Adapter
-from fixtures.endpoint import Endpoint, _Names
+from fixtures.adapters.specs import Adapter
 from fixtures.engines import EngineError
+from fixtures.engines.endpoint import Endpoint, _Names
 from fixtures.engines.server import ServedModel
 from tests.vllm_stub import Fault, VllmStub, plain_answers
-from trainer.base_model import load_tokenizer
-from trainer.experiment import load_experiment
+from trainer.study.base_model import load_tokenizer
+from trainer.study.experiment import load_experiment
 
 BASE_NAME = load_experiment("miniature").base_model.id
 SECRET = "sk-nobody-may-read-this"

@@ -2,12 +2,12 @@
 
 import pytest
 
-from fixtures.adapters import Adapter
+from fixtures.adapters.specs import Adapter
 from fixtures.engines import EngineError
 from fixtures.engines.memory import BatchMemory, fitting, memory_message
 from fixtures.engines.prefix_groups import MAX_TOKENS
-from trainer.experiment import load_experiment
 from trainer.prompts import Prompt
+from trainer.study.experiment import load_experiment
 
 GIB = 2**30
 # Llama 3 8B in bfloat16: 32 layers of 8 key and 8 value heads of 128 numbers; a pass takes some 300 kB a token.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from custom_metrics.error_analysis import ErrorClass, classify_error
-from custom_metrics.verdict import gold_result
-from fixtures.judging import judge
+from custom_metrics.errors.analysis import ErrorClass, classify_error
+from custom_metrics.sql.verdict import gold_result
+from fixtures.scores.judging import judge
 
 HERE = Path(__file__).parent
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from custom_metrics.hardness import hardness
+from custom_metrics.sql.hardness import hardness
 
 SPIDER = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
 FIRST = json.loads((SPIDER / "dev.json").read_text())[0]

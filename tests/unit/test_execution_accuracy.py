@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from custom_metrics.sql_execution import GoldQueryError
-from custom_metrics.verdict import Verdict
+from custom_metrics.sql.execution import GoldQueryError
+from custom_metrics.sql.verdict import Verdict
 
 GOLD_SQL = "SELECT count(*) FROM singer"
 

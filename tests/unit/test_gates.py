@@ -1,7 +1,7 @@
 import pytest
 
-from fixtures.adapters import Adapter
-from fixtures.gates import GateError, parse_gate
+from fixtures.adapters.specs import Adapter
+from fixtures.scores.gates import GateError, parse_gate
 
 ADAPTERS = [
     Adapter("base", "base", "base"),

@@ -1,4 +1,4 @@
-"""What may not change when the code does: keys of stored answers, hashes of score sets, test ids, files and their bytes.
+"""What may not change when the code does: keys of stored answers, hashes of score sets, test ids, files, their bytes.
 
 People have results on disk. A key that must change is migrated, and its golden value with it; nothing is orphaned. The
 values in ``golden/`` were written by the first version, the answers by the miniature's model.
@@ -52,12 +52,20 @@ def write_answers(results: Path) -> None:
 
 @pytest.fixture
 def run(tmp_path, pytestconfig):
-    """``run(*arguments)`` runs pytest with results under ``tmp_path`` and returns what it printed; it must exit with 0."""
+    """``run(*arguments)`` runs pytest, which must succeed, with results under ``tmp_path``; returns what it printed."""
 
     def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "pytest", f"--results={tmp_path}", "-o", f"cache_dir={tmp_path}/cache", *arguments]
-        environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
-        ended = subprocess.run(command, cwd=pytestconfig.rootpath, env=environment, capture_output=True, text=True)
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            f"--results={tmp_path}",
+            "-o",
+            f"cache_dir={tmp_path}/cache",
+            *arguments,
+        ]
+        own = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+        ended = subprocess.run(command, cwd=pytestconfig.rootpath, env=own, capture_output=True, text=True)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout
 

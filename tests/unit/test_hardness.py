@@ -1,6 +1,6 @@
 import pytest
 
-from custom_metrics.hardness import hardness
+from custom_metrics.sql.hardness import hardness
 
 
 @pytest.mark.parametrize(

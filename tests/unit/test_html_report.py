@@ -9,8 +9,8 @@ import pytest
 from fixtures.report.answer_data import CUT, answer_data
 from fixtures.report.page import flip_tables, hyperparameters, report_section
 from fixtures.report.recommendation import candidates, missing, recommendation
-from fixtures.score_sets import ScoreSet
-from fixtures.summary import summarise
+from fixtures.results.score_sets import ScoreSet
+from fixtures.results.summary import summarise
 
 HOSTILE = "</script></style><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}<!--"
 

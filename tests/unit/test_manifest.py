@@ -2,7 +2,7 @@ import shlex
 
 import pytest
 
-from fixtures.manifest import command
+from fixtures.results.manifest import command
 
 
 @pytest.mark.parametrize(

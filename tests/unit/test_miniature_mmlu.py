@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from fixtures.miniature import generate_mmlu, knowledge
-from fixtures.mmlu_subjects import category_of
+from fixtures.questions.mmlu_subjects import category_of
 
 CATEGORIES = ("stem", "humanities", "social_sciences")
 
@@ -30,9 +30,7 @@ def questions():
 
 def _read_split(split):
     suffix = f"_{split}.csv"
-    return {
-        path.name.removesuffix(suffix): _read_csv(path) for path in (generate_mmlu.MMLU / split).glob(f"*{suffix}")
-    }
+    return {path.name.removesuffix(suffix): _read_csv(path) for path in (generate_mmlu.MMLU / split).glob(f"*{suffix}")}
 
 
 def _read_csv(path):

@@ -14,7 +14,7 @@ from fixtures.miniature.corpus import CorpusSettings, document_writers, pack_row
 from fixtures.miniature.pretrain import MODEL_FOLDER
 from fixtures.miniature.tokenizer import render_chat
 from trainer.prompts import LETTERS, Message, mmlu_text
-from trainer.spider_data import load_questions, load_schemas
+from trainer.spider.folder import load_questions, load_schemas
 
 MINIATURE = Path(MODEL_FOLDER).parent
 DOCUMENTS_OF_A_KIND = 400

@@ -2,9 +2,9 @@
 
 import pytest
 
-from fixtures.adapters import parse_adapters
+from fixtures.adapters.specs import parse_adapters
 from fixtures.report.model_card import model_card
-from trainer.experiment import load_experiment
+from trainer.study.experiment import load_experiment
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from trainer.experiment import EXPERIMENTS
+from trainer.study.experiment import EXPERIMENTS
 
 pytestmark = pytest.mark.slow
 

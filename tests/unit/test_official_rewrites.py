@@ -1,6 +1,6 @@
 import pytest
 
-from custom_metrics.official_rewrites import (
+from custom_metrics.sql.official_rewrites import (
     official_gold,
     official_prediction,
     plug_values,

@@ -10,7 +10,7 @@ from fixtures.report.article.paired_changes import categories
 from fixtures.report.article.report import report
 from fixtures.report.article.typesetting import typeset
 from fixtures.report.paper import check_writable, write_paper
-from fixtures.score_sets import write_rows
+from fixtures.results.score_sets import write_rows
 
 BASE = {"base": range(50)}, {"base": range(120)}
 GAIN = {**BASE[0], "cfg1": range(150)}

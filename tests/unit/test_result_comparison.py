@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from custom_metrics.result_comparison import assignment_equal, bird_equal, columns_to_match, official_equal
+from custom_metrics.sql.comparison import assignment_equal, bird_equal, columns_to_match, official_equal
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from fixtures.scheduling import batch_labels
+from fixtures.answers.scheduling import batch_labels
 
 
 def ids(suite, adapter, count):

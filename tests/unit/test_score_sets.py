@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.score_sets import ScoreSet, current_sets, read_rows, upsert, write_rows
+from fixtures.results.score_sets import ScoreSet, current_sets, read_rows, upsert, write_rows
 
 CFG1 = ScoreSet("spider", "cfg1", settings="s" * 64, judged="questions", base="llama", weights="w")
 

@@ -1,7 +1,7 @@
 import pytest
 from _pytest.config import _prepareconfig
 
-from fixtures.selection import evaluations_wanted, only_evaluations, spread
+from fixtures.study.selection import evaluations_wanted, only_evaluations, spread
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from trainer.experiment import Experiment, ExperimentError, load_experiment
-from trainer.spider_data import exemplars, open_spider
-from trainer.spider_zip import MAX_BYTES, check_members
+from trainer.spider.archive import MAX_BYTES, check_members
+from trainer.spider.folder import exemplars, open_spider
+from trainer.study.experiment import Experiment, ExperimentError, load_experiment
 
 WIDE = [f"a_rather_long_column_name_{number}" for number in range(20)]
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from custom_metrics import sql_execution
-from custom_metrics.sql_execution import QueryError, run_query
+from custom_metrics.sql import execution as sql_execution
+from custom_metrics.sql.execution import QueryError, run_query
 
 ENDLESS_CTE = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
 # One step of SQLite's program: its progress handler, and so its own time limit, never gets a turn.

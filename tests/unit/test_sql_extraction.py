@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from custom_metrics.sql_extraction import extract_sql
+from custom_metrics.sql.extraction import extract_sql
 
 QUERY = "SELECT name FROM singer WHERE age > 20"
 

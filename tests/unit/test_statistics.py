@@ -7,7 +7,6 @@ from math import comb
 
 import pytest
 
-from custom_metrics.paired_power import paired_power, questions_needed, smallest_visible_difference
 from custom_metrics.statistics import (
     LossVerdict,
     clustered_standard_error,
@@ -21,6 +20,7 @@ from custom_metrics.statistics import (
     percentage_change,
     wilson_interval,
 )
+from custom_metrics.statistics.power import paired_power, questions_needed, smallest_visible_difference
 
 # Newcombe 1998, Statistics in Medicine 17:857-872, table I, method 3 (score interval without continuity correction).
 WILSON = [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0000, 0.1611), (1, 29, 0.0061, 0.1718)]

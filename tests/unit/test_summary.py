@@ -5,8 +5,8 @@ from itertools import zip_longest
 import pytest
 
 from fixtures.report.terminal import summary_lines
-from fixtures.score_sets import ScoreSet
-from fixtures.summary import find, summarise
+from fixtures.results.score_sets import ScoreSet
+from fixtures.results.summary import find, summarise
 
 QUESTIONS = 40
 HARDNESS = ("easy", "medium", "hard", "extra")

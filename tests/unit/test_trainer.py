@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.tiny_training import SAMPLES, SPIDER, changed, record_of
-from trainer.experiment import load_experiment
-from trainer.lora_run import adapter_state, lora_run
+from trainer.run import adapter_state, lora_run
+from trainer.study.experiment import load_experiment
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +38,10 @@ def test_only_lora_weights_are_trained(experiment_file, base_model, tmp_path):
     import torch
     from safetensors.torch import load_file
 
-    from trainer.base_model import load_tokenizer
-    from trainer.lora import plan, plan_passes
-    from trainer.progress import StepReport
-    from trainer.row_trainer import build_trainer
+    from trainer.study.base_model import load_tokenizer
+    from trainer.training.lora import plan, plan_passes
+    from trainer.training.progress import StepReport
+    from trainer.training.row_trainer import build_trainer
 
     run = lora_run(load_experiment(str(experiment_file)), "cfg2", results_dir=tmp_path, max_train_samples=SAMPLES)
     tokenizer = load_tokenizer(run.base_model)
@@ -120,7 +120,7 @@ def test_overwrite_trains_again(train, experiment_file, tmp_path):
 def test_state_is_told_without_torch(trained, experiment_file):
     """pytest asks it to decide what to train, in a process that must stay light."""
     code = (
-        "import sys, pathlib, trainer.experiment as e, trainer.lora_run as r\n"
+        "import sys, pathlib, trainer.study.experiment as e, trainer.run as r\n"
         "experiment, results, samples = sys.argv[1:]\n"
         "options = {'results_dir': pathlib.Path(results), 'max_train_samples': int(samples)}\n"
         "run = r.lora_run(e.load_experiment(experiment), 'cfg1', **options)\n"

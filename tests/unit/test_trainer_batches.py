@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from trainer.batches import (
+from trainer.prompts import Message, Prompt
+from trainer.rows.batches import (
     IGNORED,
     QUESTIONS_PER_SCHEMA,
     TokenisedText,
@@ -15,10 +16,9 @@ from trainer.batches import (
     row_size,
     tokenise,
 )  # fmt: skip
-from trainer.experiment import ExperimentError
-from trainer.prompts import Message, Prompt
-from trainer.spider_data import Column, Schema, SpiderFolder, SpiderQuestion, Table, open_spider
-from trainer.training_data import TrainingText, data_hash, tidy_sql, training_texts
+from trainer.rows.texts import TrainingText, data_hash, tidy_sql, training_texts
+from trainer.spider.folder import Column, Schema, SpiderFolder, SpiderQuestion, Table, open_spider
+from trainer.study.experiment import ExperimentError
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_a_template_that_refuses_a_prompt_is_named(tokenizer):
 
 
 def test_plain_template_reads_as_one_document(tokenizer):
-    from trainer.base_model import PLAIN_TEMPLATE
+    from trainer.study.base_model import PLAIN_TEMPLATE
 
     turns = [
         {"role": role, "content": content} for role, content in (("user", "Q1"), ("assistant", "S1"), ("user", "Q2"))
@@ -220,8 +220,8 @@ def loss_together(model, texts: list[TokenisedText]):
     """The same in one row."""
     from torch.nn.functional import cross_entropy
 
-    from trainer.row_trainer import row_tensors
-    from trainer.shared_schema import attention_inputs
+    from trainer.training.row_trainer import row_tensors
+    from trainer.training.shared_schema import attention_inputs
 
     row = {name: part if name == "layout" else part.to(model.device) for name, part in row_tensors(texts).items()}
     labels = row.pop("labels")
@@ -239,7 +239,7 @@ def test_a_row_has_the_loss_and_gradients_of_its_questions(key_value_heads, atte
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from trainer.shared_schema import use_shared_schema_attention
+    from trainer.training.shared_schema import use_shared_schema_attention
 
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("no GPU")
@@ -275,7 +275,7 @@ def test_a_row_has_the_size_that_is_counted():
 def test_a_sliding_window_is_refused():
     from transformers import MistralConfig, MistralForCausalLM
 
-    from trainer.shared_schema import use_shared_schema_attention
+    from trainer.training.shared_schema import use_shared_schema_attention
 
     model = MistralForCausalLM(
         MistralConfig(vocab_size=9, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,

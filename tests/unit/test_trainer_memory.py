@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from trainer.batches import TokenisedText
-from trainer.experiment import ExperimentError, load_experiment
-from trainer.lora_run import lora_run
-from trainer.memory import MemoryDemand, Passes, choose_passes, memory_demand
+from trainer.rows.batches import TokenisedText
+from trainer.run import lora_run
+from trainer.study.experiment import ExperimentError, load_experiment
+from trainer.training.memory import MemoryDemand, Passes, choose_passes, memory_demand
 
 GIB = 2**30
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.tiny_training import SAMPLES, changed, record_of
-from trainer.checkpoints import last_checkpoint
+from trainer.keeping.checkpoints import last_checkpoint
 
 STEPS = 60
 
@@ -141,9 +141,9 @@ def test_an_unfinished_training_of_other_settings_is_kept(
 
 def test_a_training_that_another_process_just_finished_is_left_alone(train, experiment_file):
     """It was missing when this process looked, before its imports."""
-    from trainer.experiment import load_experiment
-    from trainer.lora import train_adapter
-    from trainer.lora_run import lora_run
+    from trainer.run import lora_run
+    from trainer.study.experiment import load_experiment
+    from trainer.training.lora import train_adapter
 
     _, adapters = train("cfg2")
     before = (adapters / "cfg2-seed42-n8" / "run.json").stat().st_mtime_ns

@@ -2,12 +2,12 @@
 
 import pytest
 
-from fixtures.adapters import Adapter
-from fixtures.mmlu_selection import choose_questions
-from fixtures.mmlu_sources import open_mmlu
-from trainer.experiment import load_experiment
+from fixtures.adapters.specs import Adapter
+from fixtures.questions.mmlu_selection import choose_questions
+from fixtures.questions.mmlu_sources import open_mmlu
 from trainer.prompts import LETTERS, Prompt, mmlu_prompt, mmlu_text, spider_prompt
-from trainer.spider_data import exemplars, open_spider
+from trainer.spider.folder import exemplars, open_spider
+from trainer.study.experiment import load_experiment
 
 BASE = Adapter("base", "base", "base")
 LETTER_OPTIONS = [f" {letter}" for letter in LETTERS]

@@ -10,13 +10,13 @@ from collections import Counter
 
 import pytest
 
-from fixtures.answer_store import answer_key
-from fixtures.claims import Claims
+from fixtures.store.answer_store import answer_key
+from fixtures.store.claims import Claims
 
 HOLDER = """
 import pathlib, sys, time
-from fixtures.answer_store import answer_key
-from fixtures.claims import Claims
+from fixtures.store.answer_store import answer_key
+from fixtures.store.claims import Claims
 
 with Claims(pathlib.Path(sys.argv[1])).awaited(answer_key(q=1)):
     print("claimed", flush=True)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from custom_metrics.sql_execution import GoldQueryError
-from custom_metrics.verdict import gold_result, judge_reply, judge_sql
+from custom_metrics.sql.execution import GoldQueryError
+from custom_metrics.sql.verdict import gold_result, judge_reply, judge_sql
 
 GOLD_SQL = "SELECT name, age FROM singer WHERE singer_id <= 3"
 # Its gold rows are one Country 1 per singer of a country: with DISTINCT one row, without it 20.
@@ -155,5 +155,5 @@ def test_reasons_are_fit_for_a_terminal(tiny_database):
 
 def test_judging_is_light_to_import():
     heavy = "print([name for name in ('deepeval', 'torch', 'sqlglot', 'pytest') if name in sys.modules])"
-    code = f"import sys, custom_metrics.verdict; {heavy}"
+    code = f"import sys, custom_metrics.sql.verdict; {heavy}"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

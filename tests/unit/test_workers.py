@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from fixtures.workers import check_workers, visible_gpus
-from trainer.experiment import EXPERIMENTS
+from fixtures.answers.workers import check_workers, visible_gpus
+from trainer.study.experiment import EXPERIMENTS
 
 LISTED = "GPU 0: NVIDIA H200 (UUID: GPU-1)\nGPU 1: NVIDIA H200 (UUID: GPU-2)\n"
 MIG = "GPU 0: NVIDIA H200 (UUID: GPU-1)\n  MIG 3g.71gb Device 0: (UUID: MIG-1)\n  MIG 3g.71gb Device 1: (UUID: MIG-2)\n"

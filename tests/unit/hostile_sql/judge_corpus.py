@@ -13,7 +13,7 @@ import tomllib
 from dataclasses import asdict
 from pathlib import Path
 
-from custom_metrics.verdict import gold_result, judge_sql
+from custom_metrics.sql.verdict import gold_result, judge_sql
 
 GOLD_SQL = "SELECT name FROM singer WHERE age > 30"
 

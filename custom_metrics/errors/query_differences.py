@@ -1,0 +1,117 @@
+"""The differences between the parts of two queries, each as one line of text, or empty where there is none."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from textwrap import shorten
+
+from custom_metrics.errors.column_names import table_of
+from custom_metrics.errors.query_parts import QueryParts, equal_columns
+
+_TEXT_OR_TABLE = re.compile(r"('[^']*')|\b[A-Za-z_]\w*\.(?=\w)")
+_AGGREGATE = re.compile(r"\b(?:count|sum|avg|min|max|total|group_concat)\((?:distinct )?", re.IGNORECASE)
+
+
+def missing_tables(gold: QueryParts, predicted: QueryParts) -> str:
+    """Tables that gold reads and the prediction does not."""
+    missing, added = gold.tables.keys() - predicted.tables.keys(), predicted.tables.keys() - gold.tables.keys()
+    return _line("tables", sorted(missing), sorted(added)) if missing else ""
+
+
+def nesting(gold: QueryParts, predicted: QueryParts) -> str:
+    """Set operations and subqueries."""
+    return _compare("nesting", gold.nesting, predicted.nesting)
+
+
+def joins(gold: QueryParts, predicted: QueryParts) -> str:
+    """Which columns are set equal, among the tables of both; outer joins; added tables that serve nothing else."""
+    if difference := _compare("outer joins", sorted(gold.outer_joined), sorted(predicted.outer_joined)):
+        return difference
+    common = gold.tables.keys() & predicted.tables.keys()
+    if difference := _compare("joins", _join_texts(gold, common), _join_texts(predicted, common)):
+        return difference
+    idle = sorted(predicted.joined_only - gold.tables.keys())
+    return _line("tables", [], idle) if idle else ""
+
+
+def _join_texts(parts: QueryParts, tables: Iterable[str]) -> list[str]:
+    groups = [sorted(column for column in group if table_of(column) in tables) for group in equal_columns(parts.joins)]
+    return sorted(" = ".join(group) for group in groups if len(group) > 1)
+
+
+def filters(gold: QueryParts, predicted: QueryParts) -> str:
+    """Conditions of WHERE and HAVING that are no joins."""
+    return _compare("filter", gold.filters, predicted.filters)
+
+
+def grouping(gold: QueryParts, predicted: QueryParts) -> str:
+    """Columns of GROUP BY."""
+    return _compare("grouping", gold.group, predicted.group)
+
+
+def aggregates(gold: QueryParts, predicted: QueryParts) -> str:
+    """Result columns, where another function makes them; a column too few or too many is ``columns``'s."""
+    gold_only, predicted_only = _only(_all_columns(gold), _all_columns(predicted))
+    same = sorted(filter(None, map(_function, gold_only))) == sorted(filter(None, map(_function, predicted_only)))
+    return "" if same or not (gold_only and predicted_only) else _line("aggregate", gold_only, predicted_only)
+
+
+def _function(column: str) -> str:
+    return " ".join(match.group().lower() for match in _AGGREGATE.finditer(column))
+
+
+def columns(gold: QueryParts, predicted: QueryParts) -> str:
+    """Result columns, in any order."""
+    return _compare("columns", _all_columns(gold), _all_columns(predicted))
+
+
+def _all_columns(parts: QueryParts) -> list[str]:
+    return parts.columns + parts.inner_columns
+
+
+def order(gold: QueryParts, predicted: QueryParts) -> str:
+    """ORDER BY, its columns' sequence included, and LIMIT."""
+    if gold.order != predicted.order:
+        return _line("order", gold.order, predicted.order)
+    return _compare("limit", gold.limit, predicted.limit)
+
+
+def distinct(gold: QueryParts, predicted: QueryParts) -> str:
+    """DISTINCT of the outermost query."""
+    if gold.distinct == predicted.distinct:
+        return ""
+    return _line("DISTINCT", ["DISTINCT"] * gold.distinct, ["DISTINCT"] * predicted.distinct)
+
+
+def added_tables(gold: QueryParts, predicted: QueryParts) -> str:
+    """Tables that the prediction reads beyond gold's, or more than once."""
+    return _compare("tables", gold.tables.elements(), predicted.tables.elements())
+
+
+def column_order(gold: QueryParts, predicted: QueryParts) -> str:
+    """Result columns, in their order."""
+    return _line("columns", gold.columns, predicted.columns) if gold.columns != predicted.columns else ""
+
+
+def _compare(part: str, gold: Iterable[str], predicted: Iterable[str]) -> str:
+    gold_only, predicted_only = _only(gold, predicted)
+    return _line(part, gold_only, predicted_only) if gold_only or predicted_only else ""
+
+
+def _only(gold: Iterable[str], predicted: Iterable[str]) -> tuple[list[str], list[str]]:
+    """What only gold has and only the prediction has, repetitions counted, in the order of each."""
+    gold, predicted = Counter(gold), Counter(predicted)
+    return list((gold - predicted).elements()), list((predicted - gold).elements())
+
+
+def _line(part: str, gold: Iterable[str], predicted: Iterable[str]) -> str:
+    gold, predicted = ", ".join(gold), ", ".join(predicted)
+    # Table names help only where the same column of two tables is the difference.
+    short = _TEXT_OR_TABLE.sub(r"\1", gold), _TEXT_OR_TABLE.sub(r"\1", predicted)
+    gold, predicted = short if short[0] != short[1] and part != "joins" else (gold, predicted)
+    return f"{part}: gold has {_shortened(gold)}, predicted has {_shortened(predicted)}"
+
+
+def _shortened(text: str) -> str:
+    """The text on one line; a model may list thousands of values."""
+    return shorten(text, width=200, placeholder=" ...") or "none"

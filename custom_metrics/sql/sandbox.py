@@ -1,0 +1,206 @@
+"""The program that runs untrusted SQL: a process of its own that ``execution`` starts and may kill.
+
+Standard library only, because it is started as a file and without site-packages. It reads requests from standard
+input and writes answers to standard output, both with ``marshal``; ``execution.run_query`` holds the other end.
+"""
+
+import contextlib
+import functools
+import marshal
+import resource
+import signal
+import sqlite3
+import sys
+import time
+from typing import NamedTuple
+
+# SQLite's own memory, and that of the whole process with the interpreter and the rows under way.
+HEAP_LIMIT_BYTES = 160 * 2**20
+ADDRESS_SPACE_BYTES = 240 * 2**20
+RESULT_LIMIT_BYTES = 8 * 2**20
+STRING_LIMIT_BYTES = 10_000_000
+CHUNK_ROWS = 256
+# A query that takes longer is looked at before it goes on: with the wrong number of columns it need not.
+FIRST_TRY_S = 0.25
+# Between two looks at the clock lie a few microseconds of ordinary work. One step on strings of STRING_LIMIT_BYTES
+# can take seconds all the same (instr, replace, LIKE); for those the process is killed from outside.
+STEPS_BETWEEN_CLOCKS = 1_000
+
+# Some are SQLite's defaults, written down because a build of SQLite may have others or none.
+LIMITS = {
+    sqlite3.SQLITE_LIMIT_LENGTH: STRING_LIMIT_BYTES,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 100_000,
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 1_000,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 500,
+    sqlite3.SQLITE_LIMIT_COLUMN: 2_000,
+    sqlite3.SQLITE_LIMIT_VDBE_OP: 1_000_000,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 10_000,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 0,
+    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
+}
+
+# Everything that computes on its arguments, the clock or chance. Missing on purpose: load_extension, fts3_tokenizer,
+# sqlite_*, the functions of full-text and R-tree tables, and those of the sqlite3 shell (readfile, writefile, edit).
+FUNCTIONS = frozenset(
+    """
+    -> ->> abs acos acosh asin asinh atan atan2 atanh avg ceil ceiling char coalesce concat concat_ws cos cosh count
+    cume_dist current_date current_time current_timestamp date datetime degrees dense_rank exp first_value floor
+    format glob group_concat hex if ifnull iif instr json json_array json_array_length json_extract json_group_array
+    json_group_object json_insert json_object json_patch json_quote json_remove json_replace json_set json_type
+    json_valid julianday lag last_value lead length like likelihood likely ln log log10 log2 lower ltrim max median
+    min mod nth_value ntile nullif octet_length percent_rank percentile percentile_cont percentile_disc pi pow power
+    printf quote radians random randomblob rank replace round row_number rtrim sign sin sinh soundex sqrt strftime
+    string_agg substr substring subtype sum tan tanh time timediff total trim trunc typeof unhex unicode unistr
+    unixepoch unlikely upper zeroblob
+    """.split()
+)
+
+# How SQLite says it -> what a verdict calls it. The first match counts.
+ERROR_KINDS = (
+    ("no such table", "unknown table"),
+    ("no such column", "unknown column"),
+    ("ambiguous column", "ambiguous column"),
+    ("not authorized", "denied"),
+    ("prohibited", "denied"),
+    ("authorization denied", "denied"),
+    ("vtable constructor failed", "denied"),
+    ("one statement at a time", "several statements"),
+    ("interrupted", "time limit"),
+    ("out of memory", "memory"),
+    ("too big", "too large"),
+    ("too large", "too large"),
+    ("too many", "too large"),
+    ("too complex", "too large"),
+    ("stack overflow", "too large"),
+    ("no such function", "unknown function"),
+    ("syntax error", "syntax"),
+    ("incomplete input", "syntax"),
+    ("unrecognized token", "syntax"),
+    ("null character", "syntax"),
+    ("surrogates not allowed", "syntax"),
+    ("disk image is malformed", "damaged database"),
+    ("not a database", "damaged database"),
+    ("unable to open", "damaged database"),
+)
+
+
+class Request(NamedTuple):
+    """A query to run; the fields are ``run_query``'s."""
+
+    uri: str
+    version: tuple
+    sql: str
+    timeout_s: float
+    max_rows: int
+    num_columns: int | None
+
+
+def answer(request: Request) -> tuple:
+    """``("rows", num_columns, chunks)`` with each chunk some marshalled rows, or ``("error", kind, message)``."""
+    deadline = time.monotonic() + request.timeout_s
+    try:
+        connection = _connect(request.uri, request.version)
+        if request.num_columns is None:
+            return _run(connection, request, deadline)
+        try:
+            return _run(connection, request, min(deadline, time.monotonic() + FIRST_TRY_S))
+        except sqlite3.OperationalError as error:
+            if str(error) != "interrupted":
+                raise
+        num_columns = _count_columns(connection, request.sql)
+        if num_columns != request.num_columns:
+            return "error", "wrong result", f"columns: {num_columns}, gold has {request.num_columns}"
+        return _run(connection, request, deadline)
+    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+        return "error", _kind(str(error)), str(error)
+    except MemoryError:
+        _connect.cache_clear()
+        return "error", "memory", "out of memory"
+
+
+# Opening a database takes longer than most queries. ``version`` changes with the file, which an immutable
+# connection would not notice.
+@functools.lru_cache(maxsize=4)
+def _connect(uri: str, version: tuple) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+    # The official evaluator drops bytes that are not UTF-8 as well.
+    connection.text_factory = _decode
+    # Large sorts go to memory, where the heap limit counts them, and never to a file.
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA hard_heap_limit = {HEAP_LIMIT_BYTES}")
+    for limit, value in LIMITS.items():
+        connection.setlimit(limit, value)
+    connection.set_authorizer(_authorize)
+    return connection
+
+
+def _decode(text: bytes) -> str:
+    return text.decode(errors="ignore")
+
+
+def _authorize(action: int, _: str | None, function: str | None, *rest: str | None) -> int:
+    reading = action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
+    computing = action == sqlite3.SQLITE_FUNCTION and function.lower() in FUNCTIONS
+    return sqlite3.SQLITE_OK if reading or computing else sqlite3.SQLITE_DENY
+
+
+def _count_columns(connection: sqlite3.Connection, sql: str) -> int:
+    """How many columns ``sql`` returns, read from its program without running it."""
+    connection.set_progress_handler(None, 0)
+    return next((step[3] for step in connection.execute("EXPLAIN " + sql) if step[1] == "ResultRow"), 0)
+
+
+def _run(connection: sqlite3.Connection, request: Request, deadline: float) -> tuple:
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS_BETWEEN_CLOCKS)
+    cursor = connection.execute(request.sql)
+    if cursor.description is None:
+        return "error", "no statement", "not a query: it returns no columns"
+    chunks, num_rows, num_bytes = [], 0, 0
+    while rows := cursor.fetchmany(CHUNK_ROWS):
+        chunks.append(marshal.dumps(rows))
+        num_rows += len(rows)
+        num_bytes += len(chunks[-1])
+        if num_rows > request.max_rows:
+            return "error", "row cap", f"more than {request.max_rows:,} rows"
+        if num_bytes > RESULT_LIMIT_BYTES:
+            return "error", "row cap", f"more than {RESULT_LIMIT_BYTES // 2**20} MiB of rows"
+    return "rows", len(cursor.description), chunks
+
+
+def _kind(message: str) -> str:
+    return next((kind for said, kind in ERROR_KINDS if said in message), "execution")
+
+
+def _limit_process() -> None:
+    """No file may grow, no core be dumped, and memory is bounded, whatever SQLite does."""
+    # Ctrl-C reaches every process of the terminal; the parent decides what becomes of this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    limits = {
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_AS: ADDRESS_SPACE_BYTES,
+    }
+    for limit, value in limits.items():
+        # macOS refuses RLIMIT_AS.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(limit, (value, value))
+
+
+def main() -> None:
+    """Say that the process is up, then answer requests until standard input ends."""
+    _limit_process()
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    reply: tuple = ("ready",)
+    while True:
+        answers.write(marshal.dumps(reply))
+        answers.flush()
+        try:
+            request = marshal.load(requests)
+        except EOFError:
+            return
+        reply = answer(Request(*request))
+
+
+if __name__ == "__main__":
+    main()

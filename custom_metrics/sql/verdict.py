@@ -1,0 +1,146 @@
+"""Judges one reply: runs its SQL and compares with the gold SQL's result, under every convention.
+
+The conventions of execution accuracy (``comparison``): ``assignment`` is the headline, ``official`` is the
+verdict of test-suite-sql-eval, ``bird`` is BIRD's.
+"""
+
+import functools
+import reprlib
+import textwrap
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from custom_metrics.sql.comparison import assignment_equal, bird_equal, columns_to_match, official_equal
+from custom_metrics.sql.execution import DEFAULT_TIMEOUT_S, GoldQueryError, QueryError, QueryResult, run_query
+from custom_metrics.sql.extraction import extract_sql
+from custom_metrics.sql.official_evaluator import OfficialGold, official_verdict, run_official_gold
+
+
+@dataclass(frozen=True)
+class GoldResult:
+    """Everything judging needs of one question, computed once for all adapters."""
+
+    database: Path
+    gold_sql: str
+    result: QueryResult
+    official: OfficialGold
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one prediction: 1 (right) or 0 (wrong) per convention, and one line that says why.
+
+    ``error_kind`` is None where ``assignment`` is 1, else "no sql", "wrong result" or a ``QueryError.kind``.
+    ``columns_reordered``: a wrong result whose rows are right but for the order of the columns.
+    """
+
+    predicted_sql: str | None
+    assignment: int
+    official: int
+    bird: int
+    reason: str
+    error_kind: str | None
+    columns_reordered: bool = False
+
+
+def gold_result(
+    database: Path,
+    gold_sql: str,
+    *,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    keep_distinct: bool = False,
+    plug_value: bool = False,
+) -> GoldResult:
+    """The gold SQL's results; ``keep_distinct`` and ``plug_value`` are the official evaluator's options.
+
+    Raises:
+        GoldQueryError: the gold SQL fails or passes a limit, which is the data's fault.
+    """
+
+    @functools.cache
+    def run(path: Path, sql: str) -> QueryResult:
+        try:
+            return run_query(path, sql, timeout_s=timeout_s)
+        except QueryError as error:
+            raise GoldQueryError(f"gold SQL failed on database {str(path)!r}: {error}. SQL: {sql}") from error
+
+    result = run(database, gold_sql)
+    official = run_official_gold(database, gold_sql, keep_distinct=keep_distinct, plug_value=plug_value, run=run)
+    return GoldResult(database, gold_sql, result, official)
+
+
+def judge_reply(reply: str, gold: GoldResult, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Verdict:
+    """The verdict on a model's reply, prose and fences allowed. No reply makes it raise."""
+    sql = extract_sql(reply)
+    if sql is None:
+        return Verdict(None, 0, 0, 0, "no SQL in the reply", "no sql")
+    return judge_sql(sql, gold, timeout_s=timeout_s)
+
+
+def judge_sql(predicted_sql: str, gold: GoldResult, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Verdict:
+    """The verdict on bare SQL, such as a recorded prediction. No SQL makes it raise."""
+    run = _runner(timeout_s)
+    sql = predicted_sql.strip().rstrip("; ")
+    outcome = run(gold.database, sql, columns_to_match(gold.result.rows))
+    official, official_note = official_verdict(sql, gold.official, run)
+    reordered = False
+    if isinstance(outcome, QueryError):
+        assignment, bird, kind, reason = 0, 0, outcome.kind, str(outcome)
+    else:
+        assignment = int(assignment_equal(gold.result.rows, outcome.rows))
+        bird = int(bird_equal(gold.result.rows, outcome.rows))
+        reordered = not assignment and _columns_reordered(gold.result, outcome)
+        kind, reason = (
+            (None, "same result") if assignment else ("wrong result", describe_difference(gold.result, outcome))
+        )
+    if official != assignment:
+        reason += f"; official evaluator: {official_note}"
+    return Verdict(predicted_sql, assignment, official, bird, _one_line(reason), kind, reordered)
+
+
+def _runner(timeout_s: float) -> Callable[[Path, str, int | None], QueryResult | QueryError]:
+    """``run(database, sql, num_columns)`` for one prediction: its result, or the error it ended in."""
+    out_of_time: list[QueryError] = []
+
+    # The official evaluator mostly runs the same query on the same file.
+    @functools.lru_cache(maxsize=4)
+    def run(database: Path, sql: str, num_columns: int | None) -> QueryResult | QueryError:
+        if out_of_time:
+            # One time limit is enough: neither another form of the query nor another database gets its own.
+            return out_of_time[0]
+        try:
+            return run_query(database, sql, timeout_s=timeout_s, num_columns=num_columns)
+        except QueryError as error:
+            if error.kind == "time limit":
+                out_of_time.append(error)
+            return error
+
+    return run
+
+
+def describe_difference(gold: QueryResult, predicted: QueryResult) -> str:
+    """How two results that are not assignment-equal differ."""
+    gold_rows, predicted_rows = gold.rows, predicted.rows
+    if gold.num_columns != predicted.num_columns:
+        return f"columns: {predicted.num_columns}, gold has {gold.num_columns}"
+    if _columns_reordered(gold, predicted):
+        return "right rows, columns in another order"
+    if bird_equal(gold_rows, predicted_rows):
+        return f"right rows, repeated differently: {len(predicted_rows)}, gold has {len(gold_rows)}"
+    if len(gold_rows) != len(predicted_rows):
+        return f"rows: {len(predicted_rows)}, gold has {len(gold_rows)}"
+    missing = Counter(gold_rows) - Counter(predicted_rows)
+    return f"{missing.total()} of {len(gold_rows)} rows differ: {reprlib.repr(next(iter(missing)))} is missing"
+
+
+def _columns_reordered(gold: QueryResult, predicted: QueryResult) -> bool:
+    """Whether results that are not assignment-equal have the same rows once columns are put in another order."""
+    return gold.num_columns == predicted.num_columns and official_equal(gold.rows, predicted.rows, ordered=False)
+
+
+def _one_line(text: str) -> str:
+    """``text`` fit for a terminal and a table: SQLite's messages quote whatever stood in the SQL."""
+    printable = "".join(character if character.isprintable() or character.isspace() else "?" for character in text)
+    return textwrap.shorten(printable, width=300, placeholder=" ...")

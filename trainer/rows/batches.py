@@ -1,0 +1,146 @@
+"""Training batches: questions as tokens, their order, and rows in which questions on one database share its schema.
+
+A schema takes most of a question's tokens. In a row it stands once and the questions on it follow as branches:
+
+    schema A | question 1, SQL | question 2, SQL | ... | schema B | question 9, SQL | ...
+
+Every branch sees its schema and itself (``training.shared_schema``), so loss and gradients are those of the
+questions one by one, at less than half the work.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from random import Random
+
+from jinja2 import TemplateError
+
+from trainer.rows.texts import TrainingText
+from trainer.study.experiment import ExperimentError
+
+IGNORED = -100  # the label that carries no loss, as in transformers
+QUESTIONS_PER_SCHEMA = 8  # that stand side by side; more save work, but make a batch less mixed
+
+
+@dataclass(frozen=True)
+class TokenisedText:
+    """A training text as token ids; the first ``prompt_length`` of them carry no loss."""
+
+    id: str
+    group: str
+    tokens: list[int]
+    prompt_length: int
+
+
+def tokenise(texts: list[TrainingText], tokenizer, max_length: int) -> tuple[list[TokenisedText], list[str]]:
+    """The texts in the model's chat template, and the ids of those dropped: longer than ``max_length`` tokens.
+
+    Raises:
+        ExperimentError: the template writes a prompt differently once a reply follows, or no text is short enough.
+    """
+    tokenised = [_tokenise(text, tokenizer) for text in texts]
+    kept = [text for text in tokenised if len(text.tokens) <= max_length]
+    if not kept:
+        shortest = min(len(text.tokens) for text in tokenised)
+        raise ExperimentError(
+            f"max_length = {max_length}: no training question fits, the shortest has {shortest} tokens."
+        )
+    return kept, [text.id for text in tokenised if len(text.tokens) > max_length]
+
+
+def _tokenise(text: TrainingText, tokenizer) -> TokenisedText:
+    messages = [message._asdict() for message in text.prompt.messages]
+    reply = {"role": "assistant", "content": text.completion}
+    try:
+        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        tokens = tokenizer.apply_chat_template([*messages, reply], return_dict=False)
+    except (TemplateError, TypeError) as error:
+        raise ExperimentError(
+            f"the chat template of {tokenizer.name_or_path!r} cannot write {text.id!r}: {error}. "
+            'Set base_model.chat_template = "plain".'
+        ) from None
+    if tokens[: len(prompt)] != prompt:
+        raise ExperimentError(
+            f"the chat template of {tokenizer.name_or_path!r} writes the prompt of {text.id!r} differently once "
+            "a reply follows, so the adapter would be trained on other prompts than it is asked."
+        )
+    return TokenisedText(text.id, text.group, tokens, len(prompt))
+
+
+def plan_steps(
+    texts: Sequence[TokenisedText], *, batch_size: int, epochs: float, seed: int
+) -> list[list[TokenisedText]]:
+    """The questions of every optimiser step. Batches are full: an epoch's last one is filled up from the next epoch."""
+    steps = max(1, round(epochs * len(texts) / batch_size))
+    questions = _endless(texts, Random(f"order {seed}"))
+    return [list(islice(questions, batch_size)) for _ in range(steps)]
+
+
+def _endless(texts: Sequence[TokenisedText], rng: Random) -> Iterator[TokenisedText]:
+    """Epoch after epoch in a new order, in blocks of questions on one database."""
+    while True:
+        full, rest = [], []
+        for own in _by_group(texts):
+            rng.shuffle(own)
+            for block in _cut(own, QUESTIONS_PER_SCHEMA):
+                (full if len(block) == QUESTIONS_PER_SCHEMA else rest).append(block)
+        rng.shuffle(rest)
+        # What is left of each database fills blocks of its own; the short one goes last, to keep the others aligned.
+        *mixed, last = _cut([text for block in rest for text in block], QUESTIONS_PER_SCHEMA) or [[]]
+        blocks = full + mixed
+        rng.shuffle(blocks)
+        yield from (text for block in [*blocks, last] for text in block)
+
+
+def _by_group(texts: Sequence[TokenisedText]) -> list[list[TokenisedText]]:
+    return [list(own) for _, own in groupby(sorted(texts, key=lambda text: text.group), key=lambda text: text.group)]
+
+
+def _cut(items: list, size: int) -> list[list]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def order_hash(steps: list[list[TokenisedText]]) -> str:
+    """sha256 over the questions' ids, step by step."""
+    return hashlib.sha256("\n".join(" ".join(text.id for text in step) for step in steps).encode()).hexdigest()
+
+
+def cut_rows(steps: list[list[TokenisedText]], micro_batch_size: int) -> list[list[TokenisedText]]:
+    """The questions of each forward pass, ``micro_batch_size`` of them."""
+    return [part for step in steps for part in _cut(step, micro_batch_size)]
+
+
+def build_row(texts: list[TokenisedText]) -> dict:
+    """``input_ids``, ``labels`` and ``position_ids`` of one row, and its ``layout``.
+
+    ``layout`` has a list for each schema: its number of tokens, then that of each branch.
+    """
+    row = {"input_ids": [], "labels": [], "position_ids": [], "layout": []}
+    for own in _by_group(texts):
+        shared = _shared_length(own)
+        row["layout"].append([shared, *(len(text.tokens) - shared for text in own)])
+        _append(row, own[0].tokens[:shared], 0, shared)
+        for text in own:
+            _append(row, text.tokens[shared:], shared, text.prompt_length - shared)
+    return row
+
+
+def row_size(texts: list[TokenisedText]) -> tuple[int, int]:
+    """Tokens of the row that these questions make, and those of them that carry loss."""
+    groups = [(own, _shared_length(own)) for own in _by_group(texts)]
+    tokens = sum(shared + sum(len(text.tokens) - shared for text in own) for own, shared in groups)
+    return tokens, sum(len(text.tokens) - text.prompt_length for text in texts)
+
+
+def _shared_length(texts: list[TokenisedText]) -> int:
+    """Tokens that all begin with. A prompt's last token stays in its branch: it predicts the first of the reply."""
+    common = len(os.path.commonprefix([text.tokens for text in texts]))
+    return min(common, *(text.prompt_length - 1 for text in texts))
+
+
+def _append(row: dict, tokens: list[int], first_position: int, unlabelled: int) -> None:
+    row["input_ids"] += tokens
+    row["labels"] += [IGNORED] * unlabelled + tokens[unlabelled:]
+    row["position_ids"] += range(first_position, first_position + len(tokens))

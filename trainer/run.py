@@ -1,0 +1,208 @@
+"""One training: what it is, where it goes, and whether it is done. Imports no torch, so that pytest may ask."""
+
+import difflib
+import hashlib
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from trainer.rows.batches import QUESTIONS_PER_SCHEMA
+from trainer.rows.texts import TrainingText, data_hash, training_texts
+from trainer.spider.folder import open_spider
+from trainer.study.base_model import check_folder
+from trainer.study.experiment import AdapterSettings, BaseModelSettings, Experiment, ExperimentError
+from trainer.study.identity import base_identity, tokenizer_identity
+
+# The file that a checkpoint has once all of it is written.
+CHECKPOINT_MARK = "complete.json"
+# Settings that change no more than the rounding, and one that is told by another name.
+_NO_MATTER = {"micro_batch_size", "gradient_checkpointing", "quantisation"}
+# Counts up when the trainer itself changes so that the same settings give other weights.
+_METHOD = 1
+
+
+class TrainingStopped(Exception):
+    """A signal said to stop; what was done lies in ``folder``: the adapter, or where ``step`` is given a checkpoint."""
+
+    def __init__(self, signal: int, folder: Path, step: int | None = None):
+        after = "this adapter" if step is None else f"step {step}"
+        super().__init__(f"stopped after {after}, which {str(folder)!r} keeps.")
+        self.signal = signal
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How a training is carried out, which does not decide what comes of it."""
+
+    save_steps: int = 0  # keep the adapter of every so many steps; 0: of the last only
+    checkpoint_steps: int = 0  # write a checkpoint to go on from every so many steps; 0: twenty in all
+    report_to: str = "none"  # what else follows the loss, by transformers' name for it
+    gpu_memory_gb: float | None = None  # of every GPU; None: what is free
+
+
+@dataclass(frozen=True)
+class LoraRun:
+    """Everything that decides one adapter. ``spider`` is a folder or zip."""
+
+    experiment: str
+    base_model: BaseModelSettings
+    adapter: str
+    settings: AdapterSettings
+    seed: int
+    spider: str
+    output_dir: Path
+    max_train_samples: int | None = None
+    conduct: Conduct = Conduct()
+    options: tuple[str, ...] = ()  # of the command that trains it
+
+    @cached_property
+    def texts(self) -> list[TrainingText]:
+        """What it is trained on, in file order. Raises ExperimentError."""
+        return training_texts(open_spider(self.spider), self.seed, self.max_train_samples)
+
+    @cached_property
+    def identity(self) -> dict:
+        """Every setting that can change the weights, flat, by name."""
+        base = self.base_model
+        return {
+            "base_model.weights": base_identity(base),
+            # A Hub model's revision pins its tokenizer too, which may not have been downloaded yet.
+            "base_model.tokenizer": tokenizer_identity(base) if base.folder else None,
+            "base_model.chat_template": base.chat_template,
+            "base_model.dtype": base.dtype,
+            "base_model.quantisation": self.quantisation,
+            **{
+                f"adapter.{name}": value
+                for name, value in self.settings.model_dump(mode="json", exclude=_NO_MATTER).items()
+            },
+            "questions_per_schema": QUESTIONS_PER_SCHEMA,
+            "seed": self.seed,
+            "data": data_hash(self.texts),
+            "method": _METHOD,
+        }
+
+    @property
+    def quantisation(self) -> Literal["none", "nf4", "int8"]:
+        """How the base weights are held in training: the adapter's own choice, else the base model's."""
+        return self.base_model.quantisation if self.settings.quantisation == "none" else self.settings.quantisation
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over ``identity``."""
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def unfinished_dir(self) -> Path:
+        """Where it lies until it is finished, with its checkpoints."""
+        return self.output_dir.with_name(f"{self.output_dir.name}.unfinished")
+
+    @property
+    def command(self) -> str:
+        """The command that trains it, for messages."""
+        return training_command([self])
+
+    @property
+    def label(self) -> str:
+        return f"{self.adapter} seed {self.seed}"
+
+
+def lora_run(
+    experiment: Experiment,
+    name: str,
+    seed: int | None = None,
+    *,
+    results_dir: Path,
+    max_train_samples: int | None = None,
+    spider: str | None = None,
+    conduct: Conduct = Conduct(),
+) -> LoraRun:
+    """The training of configuration ``name`` at ``seed``, on ``spider`` (defaults: the experiment's).
+
+    Raises:
+        ExperimentError: the experiment has no such configuration.
+    """
+    if name not in experiment.adapters:
+        close = difflib.get_close_matches(name, experiment.adapters, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ExperimentError(
+            f"unknown adapter {name!r}.{hint} Experiment {experiment.name!r} has {', '.join(experiment.adapters)}."
+        )
+    seed = experiment.seed if seed is None else seed
+    suffix = "" if max_train_samples is None else f"-n{max_train_samples}"
+    given = {"--experiment": experiment.argument, "--results": results_dir, "--spider": spider}
+    given["--max-train-samples"] = max_train_samples
+    return LoraRun(
+        experiment=experiment.name,
+        base_model=experiment.base_model,
+        adapter=name,
+        settings=experiment.adapters[name],
+        seed=seed,
+        spider=spider or experiment.spider.source,
+        output_dir=results_dir / experiment.name / "adapters" / f"{name}-seed{seed}{suffix}",
+        max_train_samples=max_train_samples,
+        conduct=conduct,
+        options=tuple(str(part) for option in given.items() if option[1] is not None for part in option),
+    )
+
+
+def training_command(runs: Sequence[LoraRun], *further: str) -> str:
+    """The command that trains ``runs``, which have their options in common, with ``further`` options."""
+    names = dict.fromkeys(f"{run.adapter}:{run.seed}" for run in runs)
+    return shlex.join(["python", "-m", "trainer", *names, *runs[0].options, *further])
+
+
+def adapter_state(run: LoraRun) -> Literal["missing", "ready", "stale"]:
+    """Whether the adapter is there, made by these very settings; ``stale``: made by others. Reads the training data."""
+    if not (run.output_dir / "adapter_model.safetensors").is_file():
+        return "missing"
+    return "stale" if differing_settings(run) else "ready"
+
+
+def must_train(run: LoraRun, *, overwrite: bool = False) -> bool:
+    """Whether the adapter is yet to be trained, or is to be trained again.
+
+    Raises:
+        ExperimentError: an adapter of other settings is there, finished or not, and ``overwrite`` was not given, or
+            there is no base model or training data to use. Nothing has been loaded by then.
+    """
+    check_folder(run.base_model)
+    if not run.texts:
+        raise ExperimentError(f"there are no training questions in {run.spider!r}")
+    state = "missing" if overwrite else adapter_state(run)
+    if state == "stale":
+        raise _other_settings(run, run.output_dir, "an adapter")
+    if state == "missing" and not overwrite and has_checkpoint(run) and differing_settings(run, unfinished=True):
+        raise _other_settings(run, run.unfinished_dir, "an unfinished training")
+    return state == "missing"
+
+
+def has_checkpoint(run: LoraRun) -> bool:
+    """Whether an unfinished training has come to a checkpoint that a next run can go on from."""
+    return any(run.unfinished_dir.glob(f"checkpoint-*/{CHECKPOINT_MARK}"))
+
+
+def _other_settings(run: LoraRun, folder: Path, what: str) -> ExperimentError:
+    unfinished = folder == run.unfinished_dir
+    lines = [f"{str(folder)!r} holds {what} of other settings:", *differing_settings(run, unfinished=unfinished)]
+    return ExperimentError("\n  ".join(lines) + f"\nTrain it again: {run.command} --overwrite")
+
+
+def differing_settings(run: LoraRun, *, unfinished: bool = False) -> list[str]:
+    """``name: then, now`` of every setting in which the adapter that is there differs from ``run``."""
+    folder = run.unfinished_dir if unfinished else run.output_dir
+    try:
+        recorded = json.loads((folder / "run.json").read_text(encoding="utf-8"))["identity"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ["run.json: missing or damaged"]
+    now = json.loads(json.dumps(run.identity))
+    names = [name for name in {**recorded, **now} if recorded.get(name) != now.get(name)]
+    return [f"{name}: trained with {_short(recorded.get(name))}, now {_short(now.get(name))}" for name in names]
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return f'{text[:12]}..."' if len(text) > 60 else text

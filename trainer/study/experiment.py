@@ -1,0 +1,194 @@
+"""An experiment: one TOML file that documents a whole study, read and validated into one frozen object.
+
+Shipped experiments lie in ``trainer/experiments/``. Training and evaluation both start from here.
+"""
+
+import difflib
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+
+# What may be part of a folder's name, a test id and a pytest -k expression.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")]
+
+
+class ExperimentError(ValueError):
+    """The experiment cannot be used; the message names the value and the remedy."""
+
+
+class Settings(BaseModel):
+    """A frozen part of an experiment; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BaseModelSettings(Settings):
+    """The model that is specialised: a Hub id with a pinned revision, or a folder."""
+
+    id: str
+    revision: str = ""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    quantisation: Literal["none", "nf4", "int8"] = "none"
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"] = "auto"
+    chat_template: Literal["auto", "plain"] = "auto"  # the model's own where it has one; plain: without any
+    memory_gb: float = 0.0  # GPU memory needed; 0: runs on a CPU
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder with the weights, or None when ``id`` names a model on the Hub."""
+        folder = resolve(self.id)
+        return folder if folder.is_dir() else None
+
+
+class SpiderSettings(Settings):
+    """Text-to-SQL questions and how they are asked."""
+
+    source: str  # folder or zip with dev.json, train_spider.json, tables.json, database/
+    num_shots: int = Field(3, ge=0, le=16)  # of the base model; adapters are asked as they were trained
+    exemplars: tuple[str, ...] = ()  # ids of training questions; empty: drawn with the experiment's seed
+    max_new_tokens: int = Field(256, ge=1)
+    sql_timeout_s: float = Field(30.0, gt=0)
+
+
+class MmluSettings(Settings):
+    """General-knowledge questions and how they are asked."""
+
+    source: str  # folder with dev/ and test/, JSONL file of chosen questions, or cais/mmlu
+    # Subjects, categories (all of their subjects) or "all"; a file of chosen questions is asked whole.
+    subjects: tuple[str, ...] = ("college_computer_science", "philosophy", "high_school_macroeconomics")
+    per_category: Annotated[int, Field(ge=1)] | Literal["all"] = 50
+    num_shots: int = Field(4, ge=0, le=5)
+    scoring: Literal["letter", "cloze"] = "letter"
+    chat_template: bool = False  # off is the standard, and what published numbers mean
+    exemplars_as: Literal["turns", "message"] = "turns"  # with the chat template: chat turns, or one user message
+    margin: float = Field(0.05, gt=0, lt=1)  # a loss up to this still counts as none (non-inferiority)
+
+
+class AdapterSettings(Settings):
+    """One LoRA configuration. ``batch_size`` counts examples per optimiser step, on all devices together."""
+
+    rank: int = Field(ge=1)
+    alpha: float = Field(gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: tuple[str, ...] | Literal["all-linear"]
+    learning_rate: float = Field(gt=0)
+    epochs: float = Field(gt=0)
+    batch_size: int = Field(16, ge=1)
+    micro_batch_size: int = Field(0, ge=0)  # examples per forward pass; 0: as many as the GPU's memory holds
+    gradient_checkpointing: bool | Literal["auto"] = "auto"  # half the speed lost at most, for much less memory
+    scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
+    warmup_steps: int = Field(0, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    max_length: int = Field(2048, ge=16)  # tokens; longer examples are dropped and counted
+    quantisation: Literal["none", "nf4"] = "none"  # nf4: QLoRA
+
+
+class EndpointSettings(Settings):
+    """A server that answers in place of this process (``--engine``)."""
+
+    models: dict[str, str] = {}  # the server's names, by "base" or adapter; else the base model's id, and cfg1 for cfg1
+    concurrency: int = Field(32, ge=1)  # requests at a time, of all workers together
+    timeout_s: float = Field(120.0, gt=0)  # of one request
+    retries: int = Field(8, ge=0)  # of one request; 8 wait some 35 s in all
+
+
+class Experiment(Settings):
+    """A study: one base model, its questions, and the adapters trained on it."""
+
+    name: Name  # of the results folder
+    description: str = ""
+    note: str = ""  # printed in every report, e.g. that the miniature shows the method only
+    seed: int = Field(42, ge=0)
+    train_on_demand: bool = False
+    base_model: BaseModelSettings
+    spider: SpiderSettings
+    mmlu: MmluSettings
+    adapters: dict[Name, AdapterSettings]
+    gates: tuple[str, ...] = ()
+    endpoint: EndpointSettings = EndpointSettings()
+    argument: str = Field("", exclude=True)  # what ``--experiment`` takes to name it again
+
+    @field_validator("adapters")
+    @classmethod
+    def _base_is_taken(cls, adapters: dict) -> dict:
+        if "base" in adapters:
+            raise ValueError("'base' names the model without an adapter; call this configuration something else")
+        return adapters
+
+
+def resolve(path: str | Path) -> Path:
+    """``path`` as given when absolute or present under the working folder, else under the repository."""
+    path = Path(path).expanduser()
+    return path if path.is_absolute() or path.exists() else REPOSITORY / path
+
+
+def shipped_experiments() -> list[str]:
+    """Names of the experiments that come with the suite."""
+    return sorted(path.stem for path in EXPERIMENTS.glob("*.toml"))
+
+
+def load_experiment(name_or_path: str) -> Experiment:
+    """The experiment called ``name_or_path``, or the one in that TOML file.
+
+    Raises:
+        ExperimentError: no such experiment, not TOML, an unknown key or a value out of range.
+    """
+    path = EXPERIMENTS / f"{name_or_path}.toml"
+    if not path.is_file():
+        path = Path(name_or_path).expanduser()
+    if not path.is_file():
+        raise ExperimentError(_unknown_experiment(name_or_path))
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Experiment(**{"name": path.stem, **values, "argument": name_or_path})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ExperimentError(f"experiment file {str(path)!r} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        problems = "\n".join(f"  {_explain(problem)}" for problem in error.errors())
+        raise ExperimentError(f"experiment file {str(path)!r}:\n{problems}") from error
+
+
+def _unknown_experiment(name: str) -> str:
+    close = difflib.get_close_matches(name, shipped_experiments(), n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    shipped = ", ".join(shipped_experiments())
+    return f"unknown experiment {name!r}.{hint} Shipped: {shipped}; or give a path to a TOML file."
+
+
+def _explain(problem: dict) -> str:
+    """One pydantic error as a sentence: the key, the value seen, and the nearest known key for a typo."""
+    location = [str(part) for part in problem["loc"]]
+    key = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(location[-1], _known_keys(location[:-1]), n=1)
+        return f"unknown key {key!r}." + (f" Did you mean {close[0]!r}?" if close else "")
+    if problem["type"] == "missing":
+        return f"key {key!r} is missing."
+    return f"{key} = {problem['input']!r}: {problem['msg']}"
+
+
+def _known_keys(parents: list[str]) -> list[str]:
+    sections = {
+        "base_model": BaseModelSettings,
+        "spider": SpiderSettings,
+        "mmlu": MmluSettings,
+        "adapters": AdapterSettings,
+        "endpoint": EndpointSettings,
+    }
+    return list((sections[parents[0]] if parents and parents[0] in sections else Experiment).model_fields)
+
+
+def file_hash(*paths: Path) -> str:
+    """sha256 over the files' contents in the order given."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

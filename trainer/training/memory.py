@@ -1,0 +1,185 @@
+"""How much GPU memory a training takes, counted before any weight is loaded, and how to train within what there is."""
+
+import gc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trainer.rows.batches import TokenisedText, cut_rows, row_size
+from trainer.run import LoraRun
+from trainer.study.base_model import compute_dtype
+from trainer.study.experiment import ExperimentError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# A linear weight in bytes; nf4 with its scales, themselves quantised (arXiv 2305.14314, section 3).
+_NF4, _INT8 = 0.516, 1.0
+# Weights, gradients and Adam's two moments of what is trained: in float32, or bfloat16 as TRL has QLoRA's.
+_TRAINED, _TRAINED_BF16 = 16, 8
+# What a layer keeps of a token for the backward pass beside what LoRA reads, in hidden and in MLP widths: with Liger's
+# kernels as measured on one H200 (tests/bench/test_trainer.py), without them as counted from the operations.
+_KEPT = {True: (5, 2), False: (13, 4)}
+_LABEL = 14  # bytes a labelled token and word of the vocabulary: logits, in float32 too, and their gradients
+# What a pass costs beside its tokens, in tokens: a GPU waits for its kernels to be launched. Measured likewise.
+CPU_PASS_TOKENS, GPU_PASS_TOKENS = 64, 1400
+_USABLE = 0.92  # of free memory; the allocator loses some to gaps
+
+
+@dataclass(frozen=True)
+class Passes:
+    """How a step is computed: questions a forward pass, and whether activations are computed again, not kept."""
+
+    micro_batch_size: int
+    gradient_checkpointing: bool
+
+
+@dataclass(frozen=True)
+class MemoryDemand:
+    """Bytes of GPU memory: fixed, and for every token and labelled token of a row."""
+
+    fixed: float
+    token_kept: float
+    token_recomputed: float
+    label: float
+
+    def peak(self, tokens: int, labels: int, *, recomputed: bool) -> float:
+        """Bytes at the height of a row's pass."""
+        return self.fixed + tokens * (self.token_recomputed if recomputed else self.token_kept) + labels * self.label
+
+
+def memory_demand(run: LoraRun, skeleton: "PreTrainedModel", *, fused: bool) -> MemoryDemand:
+    """What training ``run`` on the model that ``skeleton`` is the outline of takes; ``fused``: with Liger's kernels."""
+    config, width = skeleton.config.get_text_config(), compute_dtype(run.base_model).itemsize
+    linear = linear_layers(skeleton)
+    adapted = {name: module for name, module in linear.items() if is_target(name, run.settings.target_modules)}
+    held = {"none": width, "int8": _INT8, "nf4": _NF4}[run.quantisation]
+    quantisable = sum(module.weight.numel() for module in linear.values())
+    weights = held * quantisable + width * (sum(p.numel() for p in skeleton.parameters()) - quantisable)
+    trained = run.settings.rank * sum(module.in_features + module.out_features for module in adapted.values())
+    # A quantised weight is written out while it is used.
+    written_out = 0 if run.quantisation == "none" else width * max(m.weight.numel() for m in linear.values())
+
+    hidden, layers = config.hidden_size, config.num_hidden_layers
+    of_hidden, of_mlp = _KEPT[fused]
+    read = sum(module.in_features for module in adapted.values()) / layers
+    kept = width * (of_hidden * hidden + of_mlp * config.intermediate_size + read) + read * bool(run.settings.dropout)
+    return MemoryDemand(
+        fixed=weights + trained * (_TRAINED if run.quantisation == "none" else _TRAINED_BF16) + written_out,
+        token_kept=layers * kept,
+        token_recomputed=layers * width * hidden + 2 * kept,
+        label=_LABEL * config.vocab_size,
+    )
+
+
+def parameters_a_token(skeleton: "PreTrainedModel") -> int:
+    """Parameters that every token passes: those of the linear layers but the head, which few tokens need."""
+    return sum(module.weight.numel() for module in linear_layers(skeleton).values())
+
+
+def linear_layers(skeleton: "PreTrainedModel") -> dict:
+    """The layers that LoRA can adapt, by name: all linear ones but the head."""
+    head = skeleton.get_output_embeddings()
+    return {name: module for name, module in skeleton.named_modules() if _is_linear(module) and module is not head}
+
+
+def _is_linear(module) -> bool:
+    return hasattr(module, "in_features") and hasattr(module, "out_features")
+
+
+def is_target(name: str, targets: tuple[str, ...] | str) -> bool:
+    """Whether the layer called ``name`` is among the target modules, matched as PEFT does, at the end."""
+    return targets == "all-linear" or any(f".{name}".endswith(f".{target}") for target in targets)
+
+
+def free_memory(limit_gb: float | None) -> float | None:
+    """Bytes to plan with on every process's GPU: what is free, less a margin, at most ``limit_gb``; None: no GPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    from trainer.machine.processes import the_least
+
+    free, _ = torch.cuda.mem_get_info()
+    return _USABLE * the_least(min(free, limit_gb * 1e9 if limit_gb else free))
+
+
+def take_gpu(limit_gb: float | None) -> None:
+    """Give back what an earlier training held, and let this one have no more than ``limit_gb``, if that is given."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return
+    torch.cuda.init()  # without it there are no statistics to reset yet, which is an error
+    # A trainer and its model refer to one another.
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    if limit_gb:
+        _, total = torch.cuda.mem_get_info()
+        torch.cuda.set_per_process_memory_fraction(min(1.0, limit_gb * 1e9 / total))
+
+
+def choose_passes(
+    run: LoraRun, steps: list[list[TokenisedText]], demand: MemoryDemand, budget: float | None, *, processes: int = 1
+) -> tuple[Passes, float]:
+    """How to compute the steps in ``budget`` bytes of every GPU (None: no GPU, no bound), and the peak to expect.
+
+    What the settings leave open is chosen: of the ways that fit, the one that takes the least time.
+
+    Raises:
+        ExperimentError: it does not fit, or the questions of a step cannot be shared out as the settings say.
+    """
+    costs: dict[Passes, tuple[float, float]] = {}
+    for passes in _candidates(run, processes):
+        rows = [row_size(texts) for texts in cut_rows(steps, passes.micro_batch_size)]
+        peak = max(demand.peak(*row, recomputed=passes.gradient_checkpointing) for row in rows)
+        costs[passes] = work([tokens for tokens, _ in rows], passes, GPU_PASS_TOKENS), peak
+    fitting = [passes for passes, (_, peak) in costs.items() if budget is None or peak <= budget]
+    if fitting:
+        best = min(fitting, key=lambda passes: costs[passes][0])
+        return best, costs[best][1]
+    passes, (_, peak) = min(costs.items(), key=lambda item: item[1][1])
+    raise ExperimentError(
+        f"{run.adapter} takes about {peak / 2**30:.1f} GiB of GPU memory at the least ({passes.micro_batch_size} "
+        f"questions a pass, gradient_checkpointing {passes.gradient_checkpointing}), and there are "
+        f"{budget / 2**30:.1f}. {_REMEDY}"
+    )
+
+
+def work(row_tokens: list[int], passes: Passes, pass_tokens: int) -> float:
+    """Operations per parameter of computing rows of these sizes, each of which costs ``pass_tokens`` more.
+
+    A token takes two forward and two backward, as weights are frozen, and two more where activations are computed
+    again.
+    """
+    return (6 if passes.gradient_checkpointing else 4) * sum(tokens + pass_tokens for tokens in row_tokens)
+
+
+_REMEDY = (
+    'Use a configuration with quantisation = "nf4" (QLoRA), a lower max_length or rank; or try --experiment miniature.'
+)
+
+
+def _candidates(run: LoraRun, processes: int) -> Iterator[Passes]:
+    """Ways to compute a step that the settings allow, at equal cost the simplest first."""
+    settings = run.settings
+    if settings.batch_size % processes:
+        raise ExperimentError(
+            f"{run.adapter}: batch_size = {settings.batch_size} cannot be shared out among {processes} processes."
+        )
+    share = settings.batch_size // processes
+    if settings.micro_batch_size and share % settings.micro_batch_size:
+        raise ExperimentError(
+            f"{run.adapter}: micro_batch_size = {settings.micro_batch_size} does not divide batch_size = "
+            + (f"{share}." if processes == 1 else f"{settings.batch_size} into {processes} processes.")
+        )
+    sizes = [settings.micro_batch_size] if settings.micro_batch_size else _divisors(share)
+    recomputing = [False, True] if settings.gradient_checkpointing == "auto" else [settings.gradient_checkpointing]
+    for recomputed in recomputing:
+        for size in sizes:
+            yield Passes(size, recomputed)
+
+
+def _divisors(number: int) -> list[int]:
+    return [size for size in range(number, 0, -1) if number % size == 0]

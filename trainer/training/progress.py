@@ -1,0 +1,96 @@
+"""What happens beside the steps of a training: the progress bar, the loss curve, adapters kept on the way."""
+
+import math
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+from transformers import TrainerCallback
+
+from trainer.keeping.checkpoints import last_checkpoint
+from trainer.keeping.weights import adapter_weights
+from trainer.study.experiment import ExperimentError
+
+
+class StepReport(TrainerCallback):
+    """Keeps every step's loss and shows a bar with loss, speed and time left.
+
+    ``step_tokens`` are the tokens of each step's questions, prompts included. A loss that is no number ends it all.
+    """
+
+    def __init__(self, label: str, step_tokens: list[int], *, visible: bool):
+        self.losses: list[float] = []
+        self.seconds = 0.0  # of training, before a resumption too
+        self.first_step_s = 0.0  # from the start, or a resumption, to the end of the first step
+        self.resumed_after_step = 0
+        self._label, self._step_tokens, self._visible = label, step_tokens, visible
+
+    @property
+    def tokens(self) -> int:
+        """Questions' tokens of all steps, the schema counted for each question."""
+        return sum(self._step_tokens)
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Of the steps so far, counted in the same way."""
+        return sum(self._step_tokens[: len(self.losses)]) / self.seconds if self.seconds else 0.0
+
+    def on_train_begin(self, args, state, control, **_):
+        self._start = time.monotonic()
+        self.resumed_after_step = state.global_step
+        self.losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+        self._seconds_before = state.log_history[-1]["seconds"] if self.losses else 0.0
+        # A log keeps every state of the bar: it gets one in ten seconds.
+        interval = 0.1 if sys.stderr.isatty() else 10
+        total = len(self._step_tokens)
+        self._bar = tqdm(
+            total=total,
+            initial=state.global_step,
+            desc=self._label,
+            unit="step",
+            mininterval=interval,
+            disable=not self._visible,
+        )
+
+    def on_log(self, args, state, control, logs=None, **_):
+        if "loss" not in (logs or {}):
+            return
+        self.losses.append(logs["loss"])
+        since_start = time.monotonic() - self._start
+        self.first_step_s = self.first_step_s or since_start
+        self.seconds = self._seconds_before + since_start
+        state.log_history[-1]["seconds"] = self.seconds  # a checkpoint keeps it
+        self._bar.set_postfix_str(f"loss {logs['loss']:.3f}, {self.tokens_per_s:,.0f} tokens/s", refresh=False)
+        self._bar.update()
+        # In float16 the gradients of some steps overflow by design: the scaler skips those and scales less.
+        for name in ("loss",) if args.fp16 else ("loss", "grad_norm"):
+            if not math.isfinite(logs.get(name, 0.0)):
+                raise ExperimentError(self._not_finite(name, logs[name], Path(args.output_dir)))
+
+    def _not_finite(self, name: str, value: float, folder: Path) -> str:
+        kept = last_checkpoint(folder)
+        before = f"The checkpoint before it is kept: {str(kept)!r}. " if kept else ""
+        return (
+            f"{self._label}: the {name} is {value} at step {len(self.losses)}. {before}"
+            "Lower learning_rate or raise warmup_steps, and add --overwrite."
+        )
+
+    def close(self) -> None:
+        """Take the bar off the terminal's current line, also after a failure."""
+        if hasattr(self, "_bar"):
+            self._bar.close()
+
+
+class SaveAdapters(TrainerCallback):
+    """Keeps the adapter of every ``save_steps`` steps as ``checkpoints/step-N``, a PEFT folder like the final one."""
+
+    def __init__(self, folder: Path, save_steps: int):
+        self._folder, self._save_steps = folder, save_steps
+
+    def on_step_end(self, args, state, control, model=None, **_):
+        if state.global_step % self._save_steps == 0:
+            weights = adapter_weights(model)
+            if state.is_world_process_zero:
+                folder = self._folder / "checkpoints" / f"step-{state.global_step}"
+                model.save_pretrained(folder, state_dict=weights)

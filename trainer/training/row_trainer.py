@@ -1,0 +1,130 @@
+"""TRL's trainer over rows (see ``trainer.rows.batches``), and how it is set up."""
+
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from peft.tuners.lora import LoraLayer
+from torch.nn.functional import cross_entropy
+from transformers import PrinterCallback
+from trl import SFTConfig, SFTTrainer
+
+from trainer.machine.fused_kernels import use_fused_kernels
+from trainer.machine.processes import processes
+from trainer.rows.batches import IGNORED, TokenisedText, build_row, cut_rows
+from trainer.run import LoraRun
+from trainer.study.base_model import compute_dtype, load_model
+from trainer.training.memory import Passes
+from trainer.training.progress import SaveAdapters, StepReport
+from trainer.training.shared_schema import attention_inputs, use_shared_schema_attention
+
+
+class RowTrainer(SFTTrainer):
+    """TRL's trainer with one row a forward pass, its head computed only where a token is to be predicted.
+
+    TRL computes the head of every position, on a CPU several times over: a quarter of the time.
+    """
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """Cross-entropy of the labelled tokens, summed over the row and divided by the number of them in the step."""
+        labels = inputs.pop("labels")[0]
+        positions = (labels != IGNORED).nonzero()[:, 0]
+        inputs = attention_inputs(self.model, inputs)
+        outputs = model(**inputs, logits_to_keep=positions - 1, use_cache=False)
+        loss = cross_entropy(outputs.logits[0].float(), labels[positions], reduction="sum") / num_items_in_batch
+        # The tokens of all processes are counted, and gradients are then averaged over the processes.
+        loss = loss * self.accelerator.num_processes
+        return (loss, outputs) if return_outputs else loss
+
+    def create_model_card(self, *_, **__):
+        """Nothing: the card is written by who has something to say, an evaluation or ``--push``."""
+
+
+def build_trainer(
+    run: LoraRun,
+    tokenizer,
+    steps: list[list[TokenisedText]],
+    folder: Path,
+    report: StepReport,
+    passes: Passes,
+) -> RowTrainer:
+    """TRL's trainer over these steps, its adapter freshly initialised from the run's seed."""
+    model = load_model(run.base_model, quantisation=run.quantisation)
+    use_fused_kernels(model)
+    use_shared_schema_attention(model, run.settings.max_length, run.base_model.attention)
+    rows = cut_rows(steps, passes.micro_batch_size)
+    trainer = RowTrainer(
+        model,
+        _sft_config(run, len(steps), passes, folder),
+        # Rows are built when their turn comes: all at once they would be the epochs' tokens over again.
+        data_collator=lambda places: row_tensors(rows[places[0]["row"]]),
+        train_dataset=Dataset.from_dict({"row": range(len(rows))}),
+        processing_class=tokenizer,
+        peft_config=_lora_config(run),
+        callbacks=[report, *([SaveAdapters(folder, run.conduct.save_steps)] if run.conduct.save_steps else [])],
+    )
+    trainer.remove_callback(PrinterCallback)
+    if compute_dtype(run.base_model) is torch.float16:
+        # TRL has QLoRA's adapter in bfloat16, in which gradients cannot be scaled.
+        for weights in filter(lambda weights: weights.requires_grad, trainer.model.parameters()):
+            weights.data = weights.data.float()
+    if compute_dtype(run.base_model).itemsize < 4:
+        # Autocast has LoRA's products in the base's dtype anyway; PEFT would cast their inputs to float32 first.
+        for module in trainer.model.modules():
+            if isinstance(module, LoraLayer):
+                module.cast_input_dtype_enabled = False
+    trainer.model.peft_config["default"].base_model_name_or_path = run.base_model.id
+    return trainer
+
+
+def row_tensors(texts: list[TokenisedText]) -> dict:
+    """The questions of a forward pass as tensors (1, tokens), and their layout."""
+    return {name: values if name == "layout" else torch.tensor([values]) for name, values in build_row(texts).items()}
+
+
+def _lora_config(run: LoraRun) -> LoraConfig:
+    settings = run.settings
+    targets = settings.target_modules
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+    )
+
+
+def _sft_config(run: LoraRun, steps: int, passes: Passes, folder: Path) -> SFTConfig:
+    settings, dtype = run.settings, compute_dtype(run.base_model)
+    return SFTConfig(
+        output_dir=str(folder),
+        seed=run.seed,
+        max_steps=steps,
+        # One row holds the questions of one forward pass, and the rows come in the order planned.
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=settings.batch_size // passes.micro_batch_size // processes().num_processes,
+        train_sampling_strategy="sequential",
+        remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.scheduler,
+        warmup_steps=settings.warmup_steps,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        # TRL would compute in bf16 and recompute activations everywhere, CPUs included.
+        bf16=dtype is torch.bfloat16,
+        fp16=dtype is torch.float16,
+        use_cpu=not torch.cuda.is_available(),
+        gradient_checkpointing=passes.gradient_checkpointing,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=run.conduct.checkpoint_steps or -(-steps // 20),
+        save_total_limit=2,
+        ddp_find_unused_parameters=False,
+        report_to=run.conduct.report_to,
+        run_name=run.label,
+        disable_tqdm=True,
+    )

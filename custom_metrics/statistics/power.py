@@ -4,8 +4,10 @@ Differences and discordance are fractions between 0 and 1. scipy is imported whe
 this module costs nothing.
 """
 
+ALPHA = 0.05  # what is shown has a p of at most this
 
-def paired_power(n: int, difference: float, discordance: float, alpha: float = 0.05) -> float:
+
+def paired_power(n: int, difference: float, discordance: float, alpha: float = ALPHA) -> float:
     """The probability that the exact McNemar test shows a true ``difference`` with ``n`` questions, in its direction.
 
     ``discordance`` is the share of questions whose answer changes either way, at least ``difference`` and above 0.
@@ -22,7 +24,7 @@ def paired_power(n: int, difference: float, discordance: float, alpha: float = 0
     return float(binom.pmf(changed, n, discordance) @ binom.sf(most_insignificant, changed, one_way))
 
 
-def smallest_visible_difference(n: int, discordance: float, power: float = 0.8, alpha: float = 0.05) -> float | None:
+def smallest_visible_difference(n: int, discordance: float, power: float = 0.8, alpha: float = ALPHA) -> float | None:
     """The smallest true difference that ``n`` questions show with the given ``power``; None if they show none at all.
 
     A difference above the observed ``discordance`` needs at least as many changed answers, and is given them; so
@@ -36,7 +38,7 @@ def smallest_visible_difference(n: int, discordance: float, power: float = 0.8, 
     return None if shortfall(1.0) > 0 else float(brentq(shortfall, 1e-9, 1.0, xtol=1e-6))
 
 
-def questions_needed(difference: float, discordance: float, power: float = 0.8, alpha: float = 0.05) -> int | None:
+def questions_needed(difference: float, discordance: float, power: float = 0.8, alpha: float = ALPHA) -> int | None:
     """How many questions show ``difference`` with the given ``power``, at this ``discordance``; None for no difference.
 
     The power of an exact test rises with n in small steps back and forth; the number is right to within one such step.

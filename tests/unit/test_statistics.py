@@ -3,24 +3,21 @@
 import math
 import sys
 from itertools import product
-from math import comb
 
 import pytest
 
 from custom_metrics.statistics import (
-    LossVerdict,
+    Finding,
     clustered_standard_error,
     compare_paired,
-    describe_verdict,
+    finding,
     holm,
-    loss_verdict,
     mcnemar_exact,
     over_seeds,
     paired_interval,
     percentage_change,
     wilson_interval,
 )
-from custom_metrics.statistics.power import paired_power, questions_needed, smallest_visible_difference
 
 # Newcombe 1998, Statistics in Medicine 17:857-872, table I, method 3 (score interval without continuity correction).
 WILSON = [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0000, 0.1611), (1, 29, 0.0061, 0.1718)]
@@ -131,53 +128,6 @@ def test_holm_equals_statsmodels(p_values):
     assert holm(p_values) == pytest.approx(list(reference))
 
 
-@pytest.mark.parametrize(("n", "difference", "discordance"), [(30, 0.3, 0.4), (24, 0.25, 0.25), (40, 0.1, 0.3)])
-def test_paired_power_equals_enumeration(n, difference, discordance):
-    """Adds up every outcome in which the test itself shows a gain."""
-    gain, loss = (discordance + difference) / 2, (discordance - difference) / 2
-    shown = sum(
-        comb(n, gained) * comb(n - gained, lost) * gain**gained * loss**lost * (1 - discordance) ** (n - gained - lost)
-        for gained in range(n + 1)
-        for lost in range(n + 1 - gained)
-        if gained > lost and mcnemar_exact(gained, lost) <= 0.05
-    )
-    assert paired_power(n, difference, discordance) == pytest.approx(shown, abs=1e-8)
-
-
-@pytest.mark.parametrize(
-    ("n", "discordance", "points"), [(150, 0.10, 7.2), (50, 0.10, 12.5), (1034, 0.15, 3.4), (14042, 0.10, 0.7)]
-)
-def test_smallest_visible_difference_is_near_the_normal_approximation(n, discordance, points):
-    """Connor 1987, Biometrics 43:207-211; its answer for 50 questions exceeds the discordance, which cannot be."""
-    visible = smallest_visible_difference(n, discordance)
-    assert paired_power(n, visible, max(discordance, visible)) == pytest.approx(0.8, abs=1e-3)
-    assert points - 0.05 <= 100 * visible <= points * 1.25
-
-
-def test_smallest_visible_difference_is_not_zero_where_no_answer_changed():
-    visible = smallest_visible_difference(150, 0.0)
-    assert sum(comb(150, k) * visible**k * (1 - visible) ** (150 - k) for k in range(6)) == pytest.approx(0.2, abs=1e-3)
-
-
-def test_five_questions_show_nothing():
-    assert smallest_visible_difference(5, 0.4) is None
-
-
-def test_questions_needed_is_near_connors_example():
-    """Shares 0.45 and 0.05: 23 pairs by the normal approximation, a few more by the exact test."""
-    needed = questions_needed(0.40, 0.50)
-    assert 23 <= needed <= 27
-    assert paired_power(needed - 1, 0.40, 0.50) < 0.8 <= paired_power(needed, 0.40, 0.50)
-
-
-def test_questions_needed_inverts_the_smallest_visible_difference():
-    assert questions_needed(smallest_visible_difference(1034, 0.15), 0.15) == pytest.approx(1034, rel=0.02)
-
-
-def test_no_number_of_questions_shows_no_difference():
-    assert questions_needed(0.0, 0.1) is None
-
-
 def test_compare_paired_counts_each_question():
     comparison = compare_paired([1, 1, 1, 0, 0, 1], [1, 0, 1, 1, 0, 0])
     assert (comparison.n, comparison.gained, comparison.lost) == (6, 1, 2)
@@ -194,28 +144,55 @@ def test_compare_paired_refuses_what_is_not_paired_scores(base, tuned):
         compare_paired(base, tuned)
 
 
+@pytest.fixture
+def compared():
+    """``compared(n, gained, lost)``: a comparison of ``n`` questions, of which as many were gained and lost."""
+
+    def compare(n, gained, lost):
+        unchanged = [1] * (n - gained - lost)
+        return compare_paired([0] * gained + [1] * lost + unchanged, [1] * gained + [0] * lost + unchanged)
+
+    return compare
+
+
 @pytest.mark.parametrize(
-    ("n", "gained", "lost", "verdict", "text"),
+    ("n", "gained", "lost", "shown"),
     [
-        pytest.param(150, 2, 14, LossVerdict.LOSS_SHOWN, "loss shown", id="loss"),
-        pytest.param(150, 6, 9, LossVerdict.NO_LOSS_SHOWN, "no loss shown (could miss up to 7.3 points)", id="open"),
-        pytest.param(14042, 700, 704, LossVerdict.EQUIVALENT, "equivalent within the margin", id="equivalent"),
-        pytest.param(14042, 100, 200, LossVerdict.LOSS_SHOWN, "loss shown", id="loss-within-the-margin"),
-        pytest.param(150, 30, 2, LossVerdict.EQUIVALENT, "equivalent within the margin", id="gain"),
-        pytest.param(4, 0, 2, LossVerdict.NO_LOSS_SHOWN, "no loss shown (4 questions cannot show any)", id="too-few"),
+        pytest.param(150, 2, 14, Finding.LOSS_SHOWN, id="loss"),
+        pytest.param(150, 6, 9, Finding.NO_LOSS_SHOWN, id="open"),
+        pytest.param(150, 9, 6, Finding.NO_LOSS_SHOWN, id="open-though-more-were-gained"),
+        pytest.param(150, 0, 0, Finding.NO_LOSS_SHOWN, id="open-though-nothing-changed"),
+        pytest.param(14042, 700, 704, Finding.EQUIVALENT, id="equivalent"),
+        pytest.param(14042, 100, 200, Finding.LOSS_SHOWN, id="loss-within-the-margin"),
+        pytest.param(14042, 200, 100, Finding.GAIN_SHOWN, id="gain-within-the-margin"),
+        pytest.param(150, 30, 2, Finding.GAIN_SHOWN, id="gain"),
+        pytest.param(4, 0, 2, Finding.NO_LOSS_SHOWN, id="too-few"),
     ],
 )
-def test_verdict(n, gained, lost, verdict, text):
-    unchanged = [1] * (n - gained - lost)
-    comparison = compare_paired([0] * gained + [1] * lost + unchanged, [1] * gained + [0] * lost + unchanged)
-    assert loss_verdict(comparison, margin=0.02) is verdict
-    assert describe_verdict(verdict, comparison) == text
+def test_finding(compared, n, gained, lost, shown):
+    assert finding(compared(n, gained, lost), margin=0.02) is shown
 
 
-def test_a_corrected_p_can_withdraw_the_loss():
-    comparison = compare_paired([1] * 7 + [1] * 43, [0] * 7 + [1] * 43)
-    assert loss_verdict(comparison, margin=0.02) is LossVerdict.LOSS_SHOWN
-    assert loss_verdict(comparison, margin=0.02, p=6 * comparison.p) is LossVerdict.NO_LOSS_SHOWN
+def test_a_corrected_p_can_withdraw_the_loss(compared):
+    comparison = compared(50, 0, 7)
+    assert finding(comparison, margin=0.02) is Finding.LOSS_SHOWN
+    assert finding(comparison, margin=0.02, p=6 * comparison.p) is Finding.NO_LOSS_SHOWN
+
+
+def test_a_corrected_p_can_withdraw_the_gain(compared):
+    """What is left of it is that nothing was lost beyond the margin."""
+    comparison = compared(50, 7, 0)
+    assert finding(comparison, margin=0.02) is Finding.GAIN_SHOWN
+    assert finding(comparison, margin=0.02, p=6 * comparison.p) is Finding.EQUIVALENT
+
+
+@pytest.mark.parametrize(("alpha", "shown"), [(0.05, Finding.LOSS_SHOWN), (0.001, Finding.NO_LOSS_SHOWN)])
+def test_alpha_is_how_much_p_may_be(compared, alpha, shown):
+    assert finding(compared(50, 0, 7), margin=0.02, alpha=alpha) is shown
+
+
+def test_no_difference_is_neither_gain_nor_loss(compared):
+    assert finding(compared(150, 5, 5), margin=0.2, alpha=1.0) is Finding.EQUIVALENT
 
 
 def test_clustered_standard_error_equals_statsmodels():

@@ -18,6 +18,9 @@ from custom_metrics.sql.official_rewrites import official_gold, official_predict
 MAX_PLUGGED_QUERIES = 10_000
 MAX_PLUGGING_S = 30.0
 
+# Runs a predicted query: database, SQL, the columns a right result has -> its result, or the error it ended in.
+RunPrediction = Callable[[Path, str, int | None], QueryResult | QueryError]
+
 
 @dataclass(frozen=True)
 class OfficialGold:
@@ -53,10 +56,8 @@ def database_files(database: Path) -> list[Path]:
     return sorted({database, *database.parent.glob("*.sqlite")}, key=lambda path: (path != database, path))
 
 
-def official_verdict(
-    predicted_sql: str, gold: OfficialGold, run: Callable[[Path, str, int | None], QueryResult | QueryError]
-) -> tuple[int, str]:
-    """1 or 0, and in a few words why; ``run`` gives a query's result, or the error it ended in."""
+def official_verdict(predicted_sql: str, gold: OfficialGold, run: RunPrediction) -> tuple[int, str]:
+    """1 or 0, and in a few words why."""
     sql = official_prediction(predicted_sql, keep_distinct=gold.keep_distinct)
     objection = _objection(sql, gold, run)
     if objection and gold.plug_value:
@@ -69,7 +70,7 @@ def official_verdict(
     return (0, objection) if objection else (1, "right")
 
 
-def _objection(sql: str, gold: OfficialGold, run: Callable[[Path, str, int | None], QueryResult | QueryError]) -> str:
+def _objection(sql: str, gold: OfficialGold, run: RunPrediction) -> str:
     """Why the rewritten ``sql`` is wrong; empty where it is right on every database."""
     for path, gold_rows in gold.rows:
         outcome = run(path, sql, columns_to_match(gold_rows))

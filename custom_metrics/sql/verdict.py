@@ -8,14 +8,13 @@ import functools
 import reprlib
 import textwrap
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from custom_metrics.sql.comparison import assignment_equal, bird_equal, columns_to_match, official_equal
 from custom_metrics.sql.execution import DEFAULT_TIMEOUT_S, GoldQueryError, QueryError, QueryResult, run_query
 from custom_metrics.sql.extraction import extract_sql
-from custom_metrics.sql.official_evaluator import OfficialGold, official_verdict, run_official_gold
+from custom_metrics.sql.official_evaluator import OfficialGold, RunPrediction, official_verdict, run_official_gold
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,8 @@ def judge_sql(predicted_sql: str, gold: GoldResult, *, timeout_s: float = DEFAUL
     return Verdict(predicted_sql, assignment, official, bird, _one_line(reason), kind, reordered)
 
 
-def _runner(timeout_s: float) -> Callable[[Path, str, int | None], QueryResult | QueryError]:
-    """``run(database, sql, num_columns)`` for one prediction: its result, or the error it ended in."""
+def _runner(timeout_s: float) -> RunPrediction:
+    """What runs the forms of one prediction, which share one time limit."""
     out_of_time: list[QueryError] = []
 
     # The official evaluator mostly runs the same query on the same file.

@@ -1,10 +1,10 @@
-"""Statistics of accuracies that are counts of right answers: one file a subject, the public names here.
+"""Statistics of accuracies that are counts of right answers: one file a subject, every public name from here.
 
-In: counts, or 0 and 1 for each question. Out: intervals, comparisons and findings, as numbers and words, no sentences.
-Accuracies and differences are fractions between 0 and 1 (a point is 0.01).
+In: counts, or a 0 or 1 for each question. Out: intervals, comparisons and findings, as numbers and words; no sentences.
+Accuracies and differences are fractions (a point is 0.01).
 
-May import scipy and numpy, but only where they are called, so that importing the package costs nothing. Nothing else
-of ours, not even the rest of ``custom_metrics``.
+May import the standard library and ``statistics`` itself; scipy and numpy where they are called, so that importing
+this package costs nothing.
 """
 
 from custom_metrics.statistics.clusters import clustered_standard_error

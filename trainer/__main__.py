@@ -8,8 +8,9 @@ import signal
 import sys
 from pathlib import Path
 
+from trainer.keeping.state import TrainingStopped, must_train
 from trainer.machine.quiet import quiet_libraries
-from trainer.run import Conduct, LoraRun, TrainingStopped, lora_run, must_train
+from trainer.run import Conduct, LoraRun, lora_run
 from trainer.study.experiment import ExperimentError, load_experiment, shipped_experiments
 
 _SIGNALLED = 128  # and the signal's number, as shells have it

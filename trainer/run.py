@@ -1,4 +1,4 @@
-"""One training: what it is, where it goes, and whether it is done. Imports no torch, so that pytest may ask."""
+"""One training: all that decides what comes of it, and where that goes. Reads data and identities, imports no torch."""
 
 import difflib
 import hashlib
@@ -13,25 +13,13 @@ from typing import Literal
 from trainer.rows.batches import QUESTIONS_PER_SCHEMA
 from trainer.rows.texts import TrainingText, data_hash, training_texts
 from trainer.spider.folder import open_spider
-from trainer.study.base_model import check_folder
 from trainer.study.experiment import AdapterSettings, BaseModelSettings, Experiment, ExperimentError
 from trainer.study.identity import base_identity, tokenizer_identity
 
-# The file that a checkpoint has once all of it is written.
-CHECKPOINT_MARK = "complete.json"
 # Settings that change no more than the rounding, and one that is told by another name.
 _NO_MATTER = {"micro_batch_size", "gradient_checkpointing", "quantisation"}
 # Counts up when the trainer itself changes so that the same settings give other weights.
 _METHOD = 1
-
-
-class TrainingStopped(Exception):
-    """A signal said to stop; what was done lies in ``folder``: the adapter, or where ``step`` is given a checkpoint."""
-
-    def __init__(self, signal: int, folder: Path, step: int | None = None):
-        after = "this adapter" if step is None else f"step {step}"
-        super().__init__(f"stopped after {after}, which {str(folder)!r} keeps.")
-        self.signal = signal
 
 
 @dataclass(frozen=True)
@@ -153,56 +141,3 @@ def training_command(runs: Sequence[LoraRun], *further: str) -> str:
     """The command that trains ``runs``, which have their options in common, with ``further`` options."""
     names = dict.fromkeys(f"{run.adapter}:{run.seed}" for run in runs)
     return shlex.join(["python", "-m", "trainer", *names, *runs[0].options, *further])
-
-
-def adapter_state(run: LoraRun) -> Literal["missing", "ready", "stale"]:
-    """Whether the adapter is there, made by these very settings; ``stale``: made by others. Reads the training data."""
-    if not (run.output_dir / "adapter_model.safetensors").is_file():
-        return "missing"
-    return "stale" if differing_settings(run) else "ready"
-
-
-def must_train(run: LoraRun, *, overwrite: bool = False) -> bool:
-    """Whether the adapter is yet to be trained, or is to be trained again.
-
-    Raises:
-        ExperimentError: an adapter of other settings is there, finished or not, and ``overwrite`` was not given, or
-            there is no base model or training data to use. Nothing has been loaded by then.
-    """
-    check_folder(run.base_model)
-    if not run.texts:
-        raise ExperimentError(f"there are no training questions in {run.spider!r}")
-    state = "missing" if overwrite else adapter_state(run)
-    if state == "stale":
-        raise _other_settings(run, run.output_dir, "an adapter")
-    if state == "missing" and not overwrite and has_checkpoint(run) and differing_settings(run, unfinished=True):
-        raise _other_settings(run, run.unfinished_dir, "an unfinished training")
-    return state == "missing"
-
-
-def has_checkpoint(run: LoraRun) -> bool:
-    """Whether an unfinished training has come to a checkpoint that a next run can go on from."""
-    return any(run.unfinished_dir.glob(f"checkpoint-*/{CHECKPOINT_MARK}"))
-
-
-def _other_settings(run: LoraRun, folder: Path, what: str) -> ExperimentError:
-    unfinished = folder == run.unfinished_dir
-    lines = [f"{str(folder)!r} holds {what} of other settings:", *differing_settings(run, unfinished=unfinished)]
-    return ExperimentError("\n  ".join(lines) + f"\nTrain it again: {run.command} --overwrite")
-
-
-def differing_settings(run: LoraRun, *, unfinished: bool = False) -> list[str]:
-    """``name: then, now`` of every setting in which the adapter that is there differs from ``run``."""
-    folder = run.unfinished_dir if unfinished else run.output_dir
-    try:
-        recorded = json.loads((folder / "run.json").read_text(encoding="utf-8"))["identity"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ["run.json: missing or damaged"]
-    now = json.loads(json.dumps(run.identity))
-    names = [name for name in {**recorded, **now} if recorded.get(name) != now.get(name)]
-    return [f"{name}: trained with {_short(recorded.get(name))}, now {_short(now.get(name))}" for name in names]
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return f'{text[:12]}..."' if len(text) > 60 else text

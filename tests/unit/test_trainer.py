@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.tiny_training import SAMPLES, SPIDER, changed, record_of
-from trainer.run import adapter_state, lora_run
+from trainer.keeping.state import adapter_state
+from trainer.run import lora_run
 from trainer.study.experiment import load_experiment
 
 
@@ -120,11 +121,11 @@ def test_overwrite_trains_again(train, experiment_file, tmp_path):
 def test_state_is_told_without_torch(trained, experiment_file):
     """pytest asks it to decide what to train, in a process that must stay light."""
     code = (
-        "import sys, pathlib, trainer.study.experiment as e, trainer.run as r\n"
+        "import sys, pathlib, trainer.keeping.state as s, trainer.run as r, trainer.study.experiment as e\n"
         "experiment, results, samples = sys.argv[1:]\n"
         "options = {'results_dir': pathlib.Path(results), 'max_train_samples': int(samples)}\n"
         "run = r.lora_run(e.load_experiment(experiment), 'cfg1', **options)\n"
-        "print(r.adapter_state(run), 'torch' in sys.modules)"
+        "print(s.adapter_state(run), 'torch' in sys.modules)"
     )
     command = [sys.executable, "-c", code, str(experiment_file), str(trained.parents[1]), str(SAMPLES)]
     told = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from transformers import TrainerCallback
 
-from trainer.run import CHECKPOINT_MARK
+from trainer.keeping.state import CHECKPOINT_MARK
 from trainer.study.identity import sampled_hash
 
 _PREFIX = "checkpoint-"

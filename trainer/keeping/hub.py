@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from trainer.run import LoraRun, adapter_state
+from trainer.keeping.state import adapter_state
+from trainer.run import LoraRun
 from trainer.study.experiment import ExperimentError
 
 # What PEFT writes to be filled in, which says nothing of this adapter.

@@ -10,8 +10,9 @@ from filelock import FileLock, Timeout
 
 from trainer.keeping.checkpoints import last_checkpoint, remove_checkpoints, step_of
 from trainer.keeping.record import write_run_record
+from trainer.keeping.state import differing_settings, must_train
 from trainer.machine.processes import of_the_first, processes
-from trainer.run import LoraRun, differing_settings, must_train
+from trainer.run import LoraRun
 from trainer.study.experiment import ExperimentError
 
 _LOCK = ".lock"

@@ -2,8 +2,9 @@
 
 import time
 
+from trainer.keeping.state import adapter_state
 from trainer.rows.batches import TokenisedText, cut_rows, row_size
-from trainer.run import LoraRun, adapter_state
+from trainer.run import LoraRun
 from trainer.study.base_model import compute_dtype, load_skeleton
 from trainer.training.lora import plan, plan_passes
 from trainer.training.memory import CPU_PASS_TOKENS, GPU_PASS_TOKENS, Passes, parameters_a_token, work

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.keeping.record import write_run_record
+from trainer.keeping.state import TrainingStopped
 from trainer.rows.batches import TokenisedText, order_hash, plan_steps, tokenise
-from trainer.run import LoraRun, TrainingStopped
+from trainer.run import LoraRun
 from trainer.study.base_model import check_memory, load_skeleton, load_tokenizer
 from trainer.study.experiment import ExperimentError
 

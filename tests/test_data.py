@@ -8,7 +8,8 @@ import warnings
 import pytest
 
 from custom_metrics.sql.verdict import gold_result, judge_sql
-from trainer.spider.folder import Schema, SpiderFolder
+from trainer.spider.folder import SpiderFolder
+from trainer.spider.schema import Schema
 from trainer.study.experiment import file_hash
 
 pytestmark = pytest.mark.data

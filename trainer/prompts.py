@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from trainer.spider.folder import Schema
+from trainer.spider.schema import Schema, Table, quoted
 
 INSTRUCTION = "Write one SQLite query that answers the question. Reply with the query only."
 LETTERS = ("A", "B", "C", "D")
@@ -42,7 +42,7 @@ def render_schema(schema: Schema) -> str:
     return "\n".join(_render_table(table) for table in schema.tables)
 
 
-def _render_table(table) -> str:
+def _render_table(table: Table) -> str:
     lines = [f"{quote_name(column.name)} {_SQL_TYPES.get(column.type, '')}".rstrip() for column in table.columns]
     if table.primary_key:
         lines.append(f"PRIMARY KEY ({', '.join(quote_name(name) for name in table.primary_key)})")
@@ -61,7 +61,7 @@ def quote_name(name: str) -> str:
     ('singer_id', '"Official_ratings_(millions)"')
     """
     plain = name.isascii() and name.replace("_", "a").isalnum() and not name[0].isdigit()
-    return name if plain else '"' + name.replace('"', '""') + '"'
+    return name if plain else quoted(name)
 
 
 def spider_turn(schema: Schema, question: str) -> Message:

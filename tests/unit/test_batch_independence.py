@@ -9,7 +9,8 @@ import pytest
 from fixtures.adapters.specs import Adapter
 from trainer.prompts import spider_prompt
 from trainer.run import lora_run
-from trainer.spider.folder import exemplars, open_spider
+from trainer.spider.exemplars import exemplars
+from trainer.spider.folder import open_spider
 from trainer.study.experiment import load_experiment
 
 pytestmark = pytest.mark.slow

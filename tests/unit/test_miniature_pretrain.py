@@ -14,7 +14,8 @@ from fixtures.miniature.corpus import CorpusSettings, document_writers, pack_row
 from fixtures.miniature.pretrain import MODEL_FOLDER
 from fixtures.miniature.tokenizer import render_chat
 from trainer.prompts import LETTERS, Message, mmlu_text
-from trainer.spider.folder import load_questions, load_schemas
+from trainer.spider.folder import load_questions
+from trainer.spider.schema import load_schemas
 
 MINIATURE = Path(MODEL_FOLDER).parent
 DOCUMENTS_OF_A_KIND = 400

@@ -15,7 +15,8 @@ from fixtures.miniature.random_spider import random_database, random_statement
 from fixtures.miniature.spider_checks import is_discriminating
 from fixtures.miniature.spider_domains import FOLDER, load_domains
 from trainer.prompts import render_schema
-from trainer.spider.folder import SpiderQuestion, load_questions, load_schemas
+from trainer.spider.folder import SpiderQuestion, load_questions
+from trainer.spider.schema import load_schemas
 
 SHIPPED = FOLDER / "spider"
 # Spider dev: 248 easy, 446 medium, 174 hard, 166 extra of 1,034.

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from trainer.spider.archive import MAX_BYTES, check_members
-from trainer.spider.folder import exemplars, open_spider
+from trainer.spider.exemplars import exemplars
+from trainer.spider.folder import open_spider
 from trainer.study.experiment import Experiment, ExperimentError, load_experiment
 
 WIDE = [f"a_rather_long_column_name_{number}" for number in range(20)]

@@ -17,7 +17,8 @@ from trainer.rows.batches import (
     tokenise,
 )  # fmt: skip
 from trainer.rows.texts import TrainingText, data_hash, tidy_sql, training_texts
-from trainer.spider.folder import Column, Schema, SpiderFolder, SpiderQuestion, Table, open_spider
+from trainer.spider.folder import SpiderFolder, SpiderQuestion, open_spider
+from trainer.spider.schema import Column, Schema, Table
 from trainer.study.experiment import ExperimentError
 
 

@@ -6,7 +6,8 @@ from fixtures.adapters.specs import Adapter
 from fixtures.questions.mmlu_selection import choose_questions
 from fixtures.questions.mmlu_sources import open_mmlu
 from trainer.prompts import LETTERS, Prompt, mmlu_prompt, mmlu_text, spider_prompt
-from trainer.spider.folder import exemplars, open_spider
+from trainer.spider.exemplars import exemplars
+from trainer.spider.folder import open_spider
 from trainer.study.experiment import load_experiment
 
 BASE = Adapter("base", "base", "base")

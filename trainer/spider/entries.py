@@ -1,0 +1,44 @@
+"""Spider's JSON files, each a list of entries: read whole, and what is missing or damaged said in one line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from trainer.study.experiment import ExperimentError
+
+REMEDY = 'Download Spider and pass --spider DIR_OR_ZIP (see README, "Data").'
+DAMAGED = "The copy is damaged; download Spider again."
+
+T = TypeVar("T")
+
+
+class SpiderDataError(ExperimentError):
+    """Spider's files are missing or damaged; the message names the file and the remedy."""
+
+
+def read_entries(path: Path, parse: Callable[[int, dict], T]) -> list[T]:
+    """``parse(place, entry)`` of every entry of a JSON list.
+
+    Raises:
+        SpiderDataError: no such file, not a JSON list, or an entry that is not what ``parse`` needs.
+    """
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpiderDataError(f"Spider's {path.name} not found in {str(path.parent)!r}. {REMEDY}") from None
+    except ValueError as error:  # JSON and UTF-8 errors alike
+        raise SpiderDataError(f"{str(path)!r} is not valid JSON: {error}. {DAMAGED}") from None
+    if not isinstance(entries, list):
+        raise SpiderDataError(f"{str(path)!r} is not a JSON list but {type(entries).__name__}. {DAMAGED}")
+    return [_entry(path, place, entry, parse) for place, entry in enumerate(entries)]
+
+
+def _entry(path: Path, place: int, entry: dict, parse: Callable[[int, dict], T]) -> T:
+    try:
+        return parse(place, entry)
+    except KeyError as error:
+        problem = f"lacks {error}"
+    except (IndexError, TypeError, ValueError) as error:
+        problem = f"is malformed ({error})"
+    raise SpiderDataError(f"{str(path)!r}: entry {place} {problem}. {DAMAGED}")

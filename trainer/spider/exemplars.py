@@ -1,0 +1,74 @@
+"""Exemplars, the solved training questions in the base model's prompt: listed by the experiment, or drawn."""
+
+import contextlib
+import sqlite3
+import statistics
+from random import Random
+
+from trainer.spider.entries import SpiderDataError
+from trainer.spider.folder import SpiderFolder, SpiderQuestion
+from trainer.spider.schema import Schema, quoted
+from trainer.study.experiment import Experiment
+
+
+def exemplars(spider: SpiderFolder, experiment: Experiment, num_shots: int | None = None) -> list[SpiderQuestion]:
+    """The solved questions of the base model's prompt: the experiment's own list, or drawn with its seed.
+
+    Drawn ones come from training databases with short schemas (up to the median), one a database. The first
+    ``k`` of them are the same whatever ``num_shots`` (default: the experiment's).
+
+    Raises:
+        SpiderDataError: an id that is no training question, or fewer exemplars than asked for.
+    """
+    wanted = experiment.spider.num_shots if num_shots is None else num_shots
+    if not wanted:
+        return []
+    found = _listed(spider, experiment.spider.exemplars) or _drawn(spider, experiment.seed, wanted)
+    if len(found) < wanted:
+        raise SpiderDataError(
+            f"{wanted} exemplars wanted, {len(found)} found. Lower spider.num_shots or list more exemplars."
+        )
+    return found[:wanted]
+
+
+def _listed(spider: SpiderFolder, ids: tuple[str, ...]) -> list[SpiderQuestion]:
+    questions = {question.id: question for question in spider.train()} if ids else {}
+    unknown = [name for name in ids if name not in questions]
+    if unknown:
+        raise SpiderDataError(
+            f"spider.exemplars: {unknown[0]!r} is no training question. "
+            f"Ids are database and place, e.g. {next(iter(questions))!r}."
+        )
+    return [questions[name] for name in ids]
+
+
+def _drawn(spider: SpiderFolder, seed: int, wanted: int) -> list[SpiderQuestion]:
+    questions = spider.train()
+    databases = sorted({question.db_id for question in questions})
+    median = statistics.median(_length(spider.schemas[name]) for name in databases)
+    rng, drawn = Random(f"exemplars {seed}"), []
+    rng.shuffle(databases)
+    for name in databases:
+        if len(drawn) < wanted and _length(spider.schemas[name]) <= median:
+            own = [question for question in questions if question.db_id == name]
+            rng.shuffle(own)
+            drawn += [question for question in own if _compiles(spider.schemas[name], question.gold_sql)][:1]
+    return drawn
+
+
+def _length(schema: Schema) -> int:
+    """Characters in all names, which a schema's prompt grows with."""
+    return sum(len(table.name) + sum(len(column.name) for column in table.columns) for table in schema.tables)
+
+
+def _compiles(schema: Schema, sql: str) -> bool:
+    """Whether SQLite accepts the query on empty tables of this schema; nothing is run."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        try:
+            for table in schema.tables:
+                columns = ", ".join(quoted(column.name) for column in table.columns)
+                connection.execute(f"CREATE TABLE {quoted(table.name)} ({columns})")
+            connection.execute(f"EXPLAIN {sql}")
+        except sqlite3.Error:
+            return False
+    return True

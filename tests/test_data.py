@@ -10,7 +10,7 @@ import pytest
 from custom_metrics.sql.verdict import gold_result, judge_sql
 from trainer.spider.folder import SpiderFolder
 from trainer.spider.schema import Schema
-from trainer.study.experiment import file_hash
+from trainer.study.identity import file_hash
 
 pytestmark = pytest.mark.data
 

@@ -87,7 +87,7 @@ def test_training_on_a_gpu(llama_folder, tmp_path, capsys, request, settings, gp
     from trainer.keeping.weights import adapter_hash, adapter_weights
     from trainer.study.base_model import load_tokenizer
     from trainer.training.dry_run import matrix_rate
-    from trainer.training.lora import plan_passes
+    from trainer.training.plan import plan_passes
     from trainer.training.progress import StepReport
     from trainer.training.row_trainer import build_trainer
 

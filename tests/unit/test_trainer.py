@@ -40,7 +40,7 @@ def test_only_lora_weights_are_trained(experiment_file, base_model, tmp_path):
     from safetensors.torch import load_file
 
     from trainer.study.base_model import load_tokenizer
-    from trainer.training.lora import plan, plan_passes
+    from trainer.training.plan import plan, plan_passes
     from trainer.training.progress import StepReport
     from trainer.training.row_trainer import build_trainer
 

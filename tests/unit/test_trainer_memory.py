@@ -7,7 +7,8 @@ import pytest
 from trainer.rows.batches import TokenisedText
 from trainer.run import lora_run
 from trainer.study.experiment import ExperimentError, load_experiment
-from trainer.training.memory import MemoryDemand, Passes, choose_passes, memory_demand
+from trainer.training.memory import MemoryDemand, memory_demand
+from trainer.training.passes import Passes, choose_passes
 
 GIB = 2**30
 

@@ -4,7 +4,7 @@ A schema takes most of a question's tokens. In a row it stands once and the ques
 
     schema A | question 1, SQL | question 2, SQL | ... | schema B | question 9, SQL | ...
 
-Every branch sees its schema and itself (``training.shared_schema``), so loss and gradients are those of the
+Every branch sees its schema and itself (``trainer.training.shared_schema``), so loss and gradients are those of the
 questions one by one, at less than half the work.
 """
 

@@ -4,7 +4,6 @@ Shipped experiments lie in ``trainer/experiments/``. Training and evaluation bot
 """
 
 import difflib
-import hashlib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -183,12 +182,3 @@ def _known_keys(parents: list[str]) -> list[str]:
         "endpoint": EndpointSettings,
     }
     return list((sections[parents[0]] if parents and parents[0] in sections else Experiment).model_fields)
-
-
-def file_hash(*paths: Path) -> str:
-    """sha256 over the files' contents in the order given."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()

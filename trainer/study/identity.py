@@ -1,4 +1,4 @@
-"""Which base model it is: what answers and adapters are filed under, so that neither is used with another."""
+"""Which files and which base model: what answers and adapters are filed under, so that neither is used with another."""
 
 import hashlib
 from pathlib import Path
@@ -36,6 +36,15 @@ def tokenizer_identity(settings: BaseModelSettings) -> str | None:
     cached = [try_to_load_from_cache(settings.id, name, revision=settings.revision or None) for name in TOKENIZER_FILES]
     files = [Path(path) for path in cached if isinstance(path, str)]
     return sampled_hash(files) if files else None
+
+
+def file_hash(*paths: Path) -> str:
+    """sha256 over the files' contents in the order given."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def sampled_hash(paths: list[Path]) -> str:

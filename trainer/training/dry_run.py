@@ -6,8 +6,9 @@ from trainer.keeping.state import adapter_state
 from trainer.rows.batches import TokenisedText, cut_rows, row_size
 from trainer.run import LoraRun
 from trainer.study.base_model import compute_dtype, load_skeleton
-from trainer.training.lora import plan, plan_passes
-from trainer.training.memory import CPU_PASS_TOKENS, GPU_PASS_TOKENS, Passes, parameters_a_token, work
+from trainer.training.memory import parameters_a_token
+from trainer.training.passes import CPU_PASS_TOKENS, GPU_PASS_TOKENS, Passes, work
+from trainer.training.plan import plan, plan_passes
 
 # The share of the rate of large matrix products that training reaches. Measured (tests/bench/test_trainer.py).
 _REACHED = 0.54

@@ -15,7 +15,7 @@ from trainer.machine.processes import processes
 from trainer.rows.batches import IGNORED, TokenisedText, build_row, cut_rows
 from trainer.run import LoraRun
 from trainer.study.base_model import compute_dtype, load_model
-from trainer.training.memory import Passes
+from trainer.training.passes import Passes
 from trainer.training.progress import SaveAdapters, StepReport
 from trainer.training.shared_schema import attention_inputs, use_shared_schema_attention
 
@@ -65,17 +65,22 @@ def build_trainer(
         callbacks=[report, *([SaveAdapters(folder, run.conduct.save_steps)] if run.conduct.save_steps else [])],
     )
     trainer.remove_callback(PrinterCallback)
-    if compute_dtype(run.base_model) is torch.float16:
-        # TRL has QLoRA's adapter in bfloat16, in which gradients cannot be scaled.
-        for weights in filter(lambda weights: weights.requires_grad, trainer.model.parameters()):
-            weights.data = weights.data.float()
-    if compute_dtype(run.base_model).itemsize < 4:
-        # Autocast has LoRA's products in the base's dtype anyway; PEFT would cast their inputs to float32 first.
-        for module in trainer.model.modules():
-            if isinstance(module, LoraLayer):
-                module.cast_input_dtype_enabled = False
+    _settle_dtypes(trainer.model, compute_dtype(run.base_model))
     trainer.model.peft_config["default"].base_model_name_or_path = run.base_model.id
     return trainer
+
+
+def _settle_dtypes(model: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Undo what TRL and PEFT do with the adapter's precision where ``dtype`` is computed in."""
+    if dtype is torch.float16:
+        # TRL has QLoRA's adapter in bfloat16, in which gradients cannot be scaled.
+        for weights in filter(lambda weights: weights.requires_grad, model.parameters()):
+            weights.data = weights.data.float()
+    if dtype.itemsize < 4:
+        # Autocast has LoRA's products in the base's dtype anyway; PEFT would cast their inputs to float32 first.
+        for module in model.modules():
+            if isinstance(module, LoraLayer):
+                module.cast_input_dtype_enabled = False
 
 
 def row_tensors(texts: list[TokenisedText]) -> dict:

@@ -1,0 +1,51 @@
+"""What a training will do on this machine: its steps, and how each is computed. No weight is loaded for it."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from trainer.rows.batches import TokenisedText, plan_steps, tokenise
+from trainer.run import LoraRun
+from trainer.study.base_model import load_skeleton
+from trainer.study.experiment import ExperimentError
+from trainer.training.memory import free_memory, is_target, linear_layers, memory_demand
+from trainer.training.passes import Passes, choose_passes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def plan(run: LoraRun, tokenizer) -> tuple[list[list[TokenisedText]], list[str]]:
+    """The questions of every step, and the ids of those too long. Raises ExperimentError."""
+    settings = run.settings
+    texts, dropped = tokenise(run.texts, tokenizer, settings.max_length)
+    return plan_steps(texts, batch_size=settings.batch_size, epochs=settings.epochs, seed=run.seed), dropped
+
+
+def plan_passes(run: LoraRun, steps: list[list[TokenisedText]]) -> tuple[Passes, float]:
+    """How every step is computed on this machine, and the peak of memory to expect in bytes, before weights are loaded.
+
+    Raises:
+        ExperimentError: the memory does not suffice, target modules that the model lacks, or settings at odds.
+    """
+    from transformers.integrations.fsdp import is_fsdp_enabled
+
+    from trainer.machine.fused_kernels import fused_kernels_installed
+    from trainer.machine.processes import processes
+
+    skeleton = load_skeleton(run.base_model)
+    _check_targets(run.settings.target_modules, skeleton)
+    demand, count = memory_demand(run, skeleton, fused=fused_kernels_installed()), processes().num_processes
+    if is_fsdp_enabled():
+        demand = replace(demand, fixed=demand.fixed / count)
+    return choose_passes(run, steps, demand, free_memory(run.conduct.gpu_memory_gb), processes=count)
+
+
+def _check_targets(targets: tuple[str, ...] | str, model: "PreTrainedModel") -> None:
+    """PEFT passes over a name that matches nothing as long as another one does, so every name is looked up here."""
+    linear = linear_layers(model)
+    for target in [] if isinstance(targets, str) else targets:
+        if not any(is_target(name, (target,)) for name in linear):
+            known = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
+            raise ExperimentError(
+                f"target_modules: the base model has no linear layer {target!r} to adapt. It has {known}."
+            )

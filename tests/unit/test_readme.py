@@ -1,14 +1,22 @@
+import json
 import re
 import subprocess
 import sys
 
 import pytest
 
+from trainer.study.experiment import AdapterSettings, Experiment, Settings
+
 
 @pytest.fixture(scope="module")
 def help_text(pytestconfig):
     command = [sys.executable, "-m", "pytest", "--help"]
     return subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def trainer_readme(pytestconfig):
+    return (pytestconfig.rootpath / "trainer" / "README.md").read_text()
 
 
 def test_every_option_stands_under_one_heading_and_in_the_readme(help_text, pytestconfig):
@@ -19,12 +27,33 @@ def test_every_option_stands_under_one_heading_and_in_the_readme(help_text, pyte
     assert options == set(re.findall(r"^\| `(--[a-z-]+)", table, re.MULTILINE))
 
 
-def test_every_option_of_the_trainer_explains_itself_and_is_in_the_readme(pytestconfig):
+def test_every_option_of_the_trainer_explains_itself_and_is_in_its_readme(pytestconfig, trainer_readme):
     command = [sys.executable, "-m", "trainer", "--help"]
     text = subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True, check=True).stdout
     options = set(re.findall(r"^  (--[a-z-]+)", text, re.MULTILINE))
     assert len(options) >= 13
     for option in options:
         assert re.search(rf"^  {option}\b[^\n]*\n? +\w", text, re.MULTILINE), option
-    table = (pytestconfig.rootpath / "README.md").read_text().split("option of `python -m trainer`")[1].split("\n\n")[0]
+    table = trainer_readme.split("option of `python -m trainer`")[1].split("\n\n")[0]
     assert options == set(re.findall(r"^\| `(--[a-z-]+)", table, re.MULTILINE))
+
+
+def experiment_sections() -> dict[str, type[Settings]]:
+    """The sections of an experiment file by the headings that the trainer's README gives them."""
+    fields = {name: field.annotation for name, field in Experiment.model_fields.items() if not field.exclude}
+    tables = {name: kind for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, Settings)}
+    headings = {f"`[{name}]`": kind for name, kind in tables.items()}
+    return {"Top level": Experiment, "`[adapters.NAME]`": AdapterSettings} | headings
+
+
+@pytest.mark.parametrize(("heading", "section"), experiment_sections().items())
+def test_every_key_of_an_experiment_is_in_the_trainers_readme_with_its_default(heading, section, trainer_readme):
+    fields = {name: field for name, field in section.model_fields.items() if not field.exclude}
+    if section is Experiment:  # its tables have headings of their own
+        fields = {name: field for name, field in fields.items() if f"[{name}" not in "".join(experiment_sections())}
+    table = trainer_readme.split(f"### {heading}\n")[1].split("\n#")[0]
+    told = dict(re.findall(r"^\| `(\w+)` \|.* \| (.+) \|$", table, re.MULTILINE))
+    assert set(told) == set(fields)
+    for name, field in fields.items():
+        if name != "name":  # the file's own
+            assert told[name] == ("required" if field.is_required() else f"`{json.dumps(field.default)}`"), name

@@ -1,0 +1,8 @@
+"""Training itself, on TRL and PEFT, and what can be told of it beforehand.
+
+In: a ``LoraRun``. Out: an adapter in its folder (``lora``); or, with no weight loaded, the plan (``plan``), what it
+takes (``dry_run``) and the texts (``prepared``).
+
+May import every other part of the trainer but the command line. ``lora`` imports torch, TRL and PEFT at its top: import
+it only where a training begins.
+"""

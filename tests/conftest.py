@@ -4,18 +4,48 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Container, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from custom_metrics.sql.official_rewrites import recorded_prediction
+from fixtures.questions.mmlu.row import MmluRow
+from fixtures.questions.plugin import BUILT_IN
+from fixtures.questions.row import Row
+from fixtures.questions.spider.row import SpiderRow
+from fixtures.results.manifest import AdapterRecord, BaseRecord, Hardware, Manifest
 from fixtures.results.score_sets import ScoreSet
-from fixtures.results.summary import GROUPS, summarise
+from fixtures.results.summary import summarise
+from fixtures.results.types import Exit, Summary
 from trainer.study.experiment import load_experiment
 
 VARIABLE = "TEXT_TO_SQL_PARITY_DATA"
+# Files that take a minute or more. Workers get whole files (--dist loadfile): the long ones go first, so that none is
+# left to one worker at the end while the other has nothing to do.
+LONG_FILES = (
+    "test_endpoint_runs.py",
+    "test_lm_evaluation_harness.py",
+    "test_model_runs.py",
+    "test_trainer_resume.py",
+    "test_evaluation_runs.py",
+    "test_batch_independence.py",
+    "test_colab_notebook.py",
+    "test_two_runs.py",
+    "test_html_report.py",
+    "test_html_browser.py",
+)
 _TOTALS = {"spider": 200, "mmlu": 150}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # xdist would put the files with the most tests first, which are not the long ones.
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @dataclass(frozen=True)
@@ -69,45 +99,44 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def made_up_study() -> Callable[..., tuple[dict, list[dict]]]:
+def made_up_study() -> Callable[..., tuple[Summary, list[Row]]]:
     """``made_up_study(spider, mmlu, **frame)``: summary and rows of adapters and the numbers of their right answers.
 
     200 Spider and 150 MMLU questions, so that a difference can be shown, or as many as ``questions`` says by suite.
     ``cfg1-seed7`` is ``cfg1`` at seed 7. Wrong Spider answers have no SQL where the question's number is odd, else a
-    wrong filter.
+    wrong filter. ``frame`` are further fields of the summary.
     """
 
     def study(
         spider: dict[str, Container[int]], mmlu: dict[str, Container[int]], questions: dict[str, int] = _TOTALS, **frame
-    ) -> tuple[dict, list[dict]]:
+    ) -> tuple[Summary, list[Row]]:
         made = [_spider_row(slug, n, n in right) for slug, right in spider.items() for n in range(questions["spider"])]
         made += [_mmlu_row(slug, n, n in right) for slug, right in mmlu.items() for n in range(questions["mmlu"])]
         sets = [_score_set(suite, slug) for suite, slugs in (("spider", spider), ("mmlu", mmlu)) for slug in slugs]
-        head = {"experiment": "made-up", "note": "", "notes": [], "questions": questions}
-        end = {"gates": [], "selected": len(made), "partial": False, "exit": {"status": 0, "reason": "all measured"}}
-        return head | summarise(made, questions, sets, 0.05) | end | frame, made
+        ended = {"selected": len(made), "exit": Exit(status=0, selected=len(made))}
+        measured = summarise(made, BUILT_IN, sets, questions, 0.05)
+        return Summary(**{"experiment": "made-up", **measured, **ended, **frame}), made
 
     return study
 
 
 @pytest.fixture(scope="session")
-def made_up_manifest() -> Callable[[Sequence[str]], dict]:
+def made_up_manifest() -> Callable[[Sequence[str]], Manifest]:
     """``made_up_manifest(slugs)``: the manifest of a study of the miniature's configurations."""
     experiment = load_experiment("miniature").model_dump(mode="json")
 
-    def manifest(slugs: Sequence[str]) -> dict:
-        return {
-            "command": "pytest -m 'spider or mmlu'",
-            "experiment": experiment,
-            "base_model": {"weights": "0123", "tokenizer": "4567"},
-            "adapters": {slug: {"spec": slug, "seed": 42, "weights": "89ab"} for slug in slugs},
-            "versions": {"torch": "2.13.0"},
-            "python": "3.11.9",
-            "sqlite": "3.46.0",
-            "git_commit": None,
-            "hardware": {"machine": "x86_64", "gpus": []},
-            "score_sets": [asdict(_score_set(suite, slug)) for suite in GROUPS for slug in slugs],
-        }
+    def manifest(slugs: Sequence[str]) -> Manifest:
+        return Manifest(
+            command="pytest -m 'spider or mmlu'",
+            experiment=experiment,
+            base_model=BaseRecord(weights="0123", tokenizer="4567"),
+            adapters={slug: AdapterRecord(spec=slug, seed=42, weights="89ab") for slug in slugs},
+            versions={"torch": "2.13.0"},
+            python="3.11.9",
+            sqlite="3.46.0",
+            hardware=Hardware(machine="x86_64", gpus=[]),
+            score_sets=[_score_set(suite.name, slug) for suite in BUILT_IN for slug in slugs],
+        )
 
     return manifest
 
@@ -115,47 +144,48 @@ def made_up_manifest() -> Callable[[Sequence[str]], dict]:
 def _score_set(suite: str, slug: str) -> ScoreSet:
     configuration, _, seed = slug.partition("-seed")
     trained = {"configuration": configuration, "seed": None if slug == "base" else int(seed or 42)}
-    return ScoreSet(suite, slug, f"settings of {slug}", f"judged {suite}", "base", f"weights of {slug}", **trained)
+    hashes = {"settings": f"settings of {slug}", "judged": f"judged {suite}", "base": "base"}
+    return ScoreSet(suite=suite, adapter=slug, **hashes, weights=f"weights of {slug}", **trained)
 
 
-def _spider_row(slug: str, n: int, right: bool) -> dict:
+def _spider_row(slug: str, n: int, right: bool) -> SpiderRow:
     predicted = "SELECT name FROM singer" if right else None if n % 2 else "SELECT name FROM singer WHERE age > 1"
     outcome = (
         ("same result", None) if right else ("no SQL in the reply", "no SQL") if n % 2 else ("rows", "wrong filter")
     )
-    return {
-        "suite": "spider",
-        "adapter": slug,
-        "question": f"tiny{n % 5}-{n:04d}",
-        "index": n,
-        "db_id": f"tiny{n % 5}",
-        "hardness": GROUPS["spider"][1][n % 4],
-        "question_text": f"What are the names of the singers in concert {n}?",
-        "gold_sql": "SELECT name FROM singer",
-        "reply": predicted or "I cannot say.",
-        "predicted_sql": predicted,
+    return SpiderRow(
+        suite="spider",
+        adapter=slug,
+        question=f"tiny{n % 5}-{n:04d}",
+        index=n,
+        db_id=f"tiny{n % 5}",
+        hardness=BUILT_IN[0].groups[n % 4],
+        question_text=f"What are the names of the singers in concert {n}?",
+        gold_sql="SELECT name FROM singer",
+        reply=predicted or "I cannot say.",
+        predicted_sql=predicted,
         **dict.fromkeys(("assignment", "official", "bird"), int(right)),
         **dict(zip(("reason", "error_class"), outcome, strict=True)),
-        "status": "scored",
-    }
+        status="scored",
+    )
 
 
-def _mmlu_row(slug: str, n: int, right: bool) -> dict:
-    category = GROUPS["mmlu"][1][n % 3]
-    return {
-        "suite": "mmlu",
-        "adapter": slug,
-        "question": f"{category}-{n:04d}",
-        "subject": f"{category} {n % 2}",
-        "category": category,
-        "question_text": f"Which letter comes first in list {n}?",
-        "choices": ["a", "b", "c", "d"],
-        "gold": "A",
-        "chosen": "A" if right else "B",
-        "generated": " A" if right else " B",
-        "letter_mass": 0.95,
-        "log_likelihoods": [-0.1, -3.0, -4.0, -5.0],
-        "scoring": "letter",
-        "correct": int(right),
-        "status": "scored",
-    }
+def _mmlu_row(slug: str, n: int, right: bool) -> MmluRow:
+    category = BUILT_IN[1].groups[n % 3]
+    return MmluRow(
+        suite="mmlu",
+        adapter=slug,
+        question=f"{category}-{n:04d}",
+        subject=f"{category} {n % 2}",
+        category=category,
+        question_text=f"Which letter comes first in list {n}?",
+        choices=("a", "b", "c", "d"),
+        gold="A",
+        scoring="letter",
+        chosen="A" if right else "B",
+        correct=int(right),
+        log_likelihoods=(-0.1, -3.0, -4.0, -5.0),
+        generated=" A" if right else " B",
+        letter_mass=0.95,
+        status="scored",
+    )

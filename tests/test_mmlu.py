@@ -2,22 +2,13 @@
 
 import pytest
 
-from custom_metrics.multiple_choice import letter_mass
-from fixtures.questions.mmlu import chosen_option
+from fixtures.questions.mmlu.row import MmluRow
 from fixtures.study.tasks import Task
 
 
 @pytest.mark.mmlu
-def test_mmlu(task: Task, answer: dict, record_score):
+def test_mmlu(task: Task, score: MmluRow, record_score):
     """The right option has the highest log-likelihood; a wrong choice fails with one line."""
-    log_likelihoods = answer["log_likelihoods"]
-    chosen = chosen_option(task, log_likelihoods)
-    record_score(
-        chosen=chosen,
-        correct=int(chosen == task.question.answer),
-        log_likelihoods=log_likelihoods,
-        generated=answer["generated"],
-        letter_mass=letter_mass(log_likelihoods) if task.row["scoring"] == "letter" else None,
-    )
-    if chosen != task.question.answer:
-        pytest.fail(f"chose {chosen}, right is {task.question.answer}: {task.question.question}", pytrace=False)
+    record_score(score)
+    if not score.right:
+        pytest.fail(f"{score.why}: {score.question_text}", pytrace=False)

@@ -2,13 +2,13 @@
 
 import pytest
 
+from fixtures.questions.spider.row import SpiderRow
 from fixtures.study.tasks import Task
 
 
 @pytest.mark.spider
-def test_spider(task: Task, answer: dict, gold, execution_accuracy, record_score):
+def test_spider(task: Task, score: SpiderRow, execution_accuracy, record_score):
     """The adapter's SQL returns the gold SQL's result; a wrong answer fails with one line."""
-    judged, metric = execution_accuracy(task, answer, gold)
-    record_score(reply=answer.get("reply", answer.get("sql")), **judged.fields())
-    if not metric.is_successful():
-        pytest.fail(judged.reason, pytrace=False)
+    record_score(score)
+    if not execution_accuracy(task, score).is_successful():
+        pytest.fail(score.why, pytrace=False)

@@ -1,4 +1,4 @@
-"""A training that takes a second: a random model, an experiment with two configurations, and ways to look at what comes."""
+"""A training that takes a second: a random model, an experiment with two configurations, and what to look at."""
 
 import json
 from pathlib import Path

@@ -10,7 +10,6 @@ this package costs nothing.
 from custom_metrics.statistics.clusters import clustered_standard_error
 from custom_metrics.statistics.finding import Finding, finding
 from custom_metrics.statistics.intervals import Interval, paired_interval, wilson_interval
-from custom_metrics.statistics.legacy import LossVerdict, describe_verdict, loss_verdict
 from custom_metrics.statistics.paired import PairedComparison, compare_paired, holm, mcnemar_exact, percentage_change
 from custom_metrics.statistics.power import ALPHA, paired_power, questions_needed, smallest_visible_difference
 from custom_metrics.statistics.seeds import SeedSpread, over_seeds
@@ -19,15 +18,12 @@ __all__ = [
     "ALPHA",
     "Finding",
     "Interval",
-    "LossVerdict",
     "PairedComparison",
     "SeedSpread",
     "clustered_standard_error",
     "compare_paired",
-    "describe_verdict",
     "finding",
     "holm",
-    "loss_verdict",
     "mcnemar_exact",
     "over_seeds",
     "paired_interval",

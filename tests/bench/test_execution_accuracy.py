@@ -15,7 +15,7 @@ import pytest
 
 from custom_metrics.sql.execution import DEFAULT_TIMEOUT_S
 from custom_metrics.sql.verdict import gold_result, judge_sql
-from fixtures.scores.judging import judge
+from fixtures.questions.spider.questions import explained
 
 pytestmark = pytest.mark.bench
 
@@ -42,7 +42,8 @@ def test_judging_published_systems(parity_data, golds, capsys):
         times, judged = [], []
         for sql, gold in zip(parity_data.predictions(system), golds, strict=True):
             start = time.perf_counter()
-            judged.append(judge({"sql": sql}, gold, DEFAULT_TIMEOUT_S).verdict)
+            judged.append(judge_sql(sql, gold, timeout_s=DEFAULT_TIMEOUT_S))
+            explained(judged[-1], gold)
             times.append(time.perf_counter() - start)
         stopped = [index for index, verdict in enumerate(judged) if verdict.error_kind == "time limit"]
         totals.append(sum(taken for index, taken in enumerate(times) if index not in stopped))

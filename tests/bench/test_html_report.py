@@ -3,12 +3,14 @@
 Beside it, pytest-html's own report of as many tests, a third of them failing, which knows none of our columns.
 """
 
-import json
 import statistics
 import subprocess
 import sys
 
 import pytest
+
+from fixtures.questions.plugin import BUILT_IN
+from fixtures.results.files import write_json, write_rows
 
 pytestmark = pytest.mark.bench
 
@@ -32,14 +34,18 @@ def ours(made_up_study, made_up_manifest, pytestconfig, tmp_path_factory):
     spider = {"base": range(250), "cfg1": range(100, 700), "cfg2": range(800)}
     mmlu = {"base": range(100), "cfg1": range(5, 105), "cfg2": range(70)}
     summary, rows = made_up_study(spider, mmlu, questions={"spider": 1034, "mmlu": 150})
-    for row in rows[:3102]:
-        row.update({name: f"{row[name]}{LONGER}" for name in ("gold_sql", "predicted_sql", "reply") if row[name]})
-    (folder / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [_longer(row) for row in rows]
+    write_rows(folder / "scores.jsonl", rows, BUILT_IN)
     for name, content in (("summary", summary), ("manifest", made_up_manifest(["base", "cfg1", "cfg2"]))):
-        (folder / f"{name}.json").write_text(json.dumps(content))
+        write_json(folder / f"{name}.json", content.model_dump(mode="json"))
     command = [sys.executable, "-m", "pytest", f"--report-from={folder}", f"--html={folder}/report.html"]
     subprocess.run([*command, "--self-contained-html"], cwd=pytestconfig.rootpath, check=True, capture_output=True)
     return folder / "report.html"
+
+
+def _longer(row):
+    texts = {name: getattr(row, name, None) for name in ("gold_sql", "predicted_sql", "reply")}
+    return row.model_copy(update={name: f"{text}{LONGER}" for name, text in texts.items() if text})
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.answers.workers import visible_gpus
+from fixtures.study.gpus import visible_gpus
 from tests.bench.llama_3_8b import LLAMA_3_8B
 from trainer.study.experiment import EXPERIMENTS, REPOSITORY
 

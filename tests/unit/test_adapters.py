@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from fixtures.adapters.specs import AdapterError, check_adapter, merge_the_one, parse_adapters, slugify, train_command
+from fixtures.adapters.adapter import AdapterError, slugify
+from fixtures.adapters.checks import check_adapter
+from fixtures.adapters.specs import merge_the_one, parse_adapters, train_command
 from trainer.study.experiment import load_experiment
 
 

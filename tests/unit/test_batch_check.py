@@ -4,48 +4,53 @@ from types import SimpleNamespace
 
 import pytest
 
-from fixtures.adapters.specs import Adapter
-from fixtures.answers.batch_check import asked_alone, changed_alone, lone_key
-from fixtures.store.answer_store import AnswerStore, answer_key
-from fixtures.study.tasks import Task
-from trainer.prompts import LETTERS, Prompt
+from fixtures.adapters.adapter import Adapter
+from fixtures.answers.batch_check import asked_alone, changed_alone
+from fixtures.answers.keys import known_base, lone_key, task_key
+from fixtures.questions.mmlu.suite import MMLU
+from fixtures.questions.spider.suite import SPIDER
+from fixtures.store.answer_store import AnswerStore
+from fixtures.study.study import Asking, Places, Study
 from trainer.study.experiment import load_experiment
 
 ENGINE = SimpleNamespace(name="transformers")
-SETTINGS = load_experiment("miniature").base_model
+EXPERIMENT = load_experiment("miniature")
 
 
-def key(task):
-    return answer_key(task=task.id)
-
-
-def tasks(suite, count):
-    own = {"scoring": "letter"} if suite == "mmlu" else {}
-    options = tuple(f" {letter}" for letter in LETTERS) if suite == "mmlu" else ()
-    adapter = Adapter("base", "base", "base")
-    return [
-        Task(suite, adapter, None, "", Prompt(), {"question": f"{suite}-{number}", **own}, options)
-        for number in range(count)
-    ]
+@pytest.fixture
+def study(tmp_path):
+    """The base asked 40 questions of each suite, nothing answered yet."""
+    return Study(
+        experiment=EXPERIMENT,
+        suites=(SPIDER, MMLU),
+        questions={
+            "spider": SPIDER.open(EXPERIMENT, {"shots": None, "keep_distinct": False, "plug_value": False}),
+            "mmlu": MMLU.open(EXPERIMENT, {}),
+        },
+        adapters=(Adapter("base", "base", "base"),),
+        places=Places(tmp_path, tmp_path, tmp_path),
+        asking=Asking(max_samples=40),
+    )
 
 
 @pytest.mark.parametrize(
     ("asked", "dtype", "count"), [(None, "float32", 0), (None, "bfloat16", 16), (3, "float32", 6), (0, "bfloat16", 0)]
 )
-def test_as_many_as_the_precision_asks_for_or_the_command(asked, dtype, count):
-    settings = SETTINGS.model_copy(update={"dtype": dtype})
-    assert len(asked_alone(tasks("spider", 40) + tasks("mmlu", 40), asked, ENGINE, settings)) == count
+def test_as_many_as_the_precision_asks_for_or_the_command(asked, dtype, count, study):
+    settings = EXPERIMENT.base_model.model_copy(update={"dtype": dtype})
+    assert len(asked_alone(study.all_tasks(), asked, ENGINE, settings)) == count
 
 
-def test_another_text_or_another_option_is_a_changed_answer(tmp_path):
-    store, spider, mmlu = AnswerStore(tmp_path / "answers.sqlite"), tasks("spider", 3), tasks("mmlu", 2)
+def test_another_text_or_another_option_is_a_changed_answer(study):
+    store = AnswerStore(study.places.answers)
+    base, spider, mmlu = known_base(study, store), study.tasks(SPIDER)[:3], study.tasks(MMLU)[:2]
     together = [{"reply": "SELECT 1"}] * 3 + [{"log_likelihoods": [-1.0, -2.0, -3.0, -4.0]}] * 2
-    store.put({key(task): answer for task, answer in zip(spider + mmlu, together, strict=True)})
+    store.put({task_key(task, base): answer for task, answer in zip(spider + mmlu, together, strict=True)})
     alone = [{"reply": "SELECT 1"}, {"reply": "SELECT 2"}]
     alone += [{"log_likelihoods": [-1.1, -2.0, -3.0, -4.0]}, {"log_likelihoods": [-2.1, -2.0, -3.0, -4.0]}]
-    store.put({lone_key(key(task)): answer for task, answer in zip(spider[:2] + mmlu, alone, strict=True)})
-    assert changed_alone(spider + mmlu, key, store) == {
-        "spider/base": {"asked": 2, "changed": 1},
-        "mmlu/base": {"asked": 2, "changed": 1},
-    }
+    store.put({lone_key(task_key(task, base)): said for task, said in zip(spider[:2] + mmlu, alone, strict=True)})
     store.close()
+    assert changed_alone(study) == {
+        "spider/base": {"asked": 2, "changed": 1, "batch_size": 64},
+        "mmlu/base": {"asked": 2, "changed": 1, "batch_size": 64},
+    }

@@ -1,4 +1,4 @@
-"""In float32 on a CPU the text of a reply does not depend on what it was asked together with: all of the miniature."""
+"""In float32 on a CPU the text of a reply does not depend on what it was asked together with."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.adapters.specs import Adapter
+from fixtures.adapters.adapter import Adapter
 from trainer.prompts import spider_prompt
 from trainer.run import lora_run
 from trainer.spider.exemplars import exemplars
@@ -42,11 +42,11 @@ def adapter(experiment, tmp_path_factory, pytestconfig):
 
 
 def replies(engine, experiment, adapter, size):
-    """To all of Spider, ``size`` at a time, as the evaluation asks: the base with exemplars, an adapter without."""
+    """To every other question, ``size`` at a time: asked as in the evaluation, only the base with exemplars."""
     spider = open_spider(experiment.spider.source)
     shown = exemplars(spider, experiment, experiment.spider.num_shots if adapter.kind == "base" else 0)
     solved = [(spider.schemas[q.db_id], q.question, q.gold_sql) for q in shown]
-    prompts = [spider_prompt(spider.schemas[q.db_id], q.question, solved) for q in spider.dev()]
+    prompts = [spider_prompt(spider.schemas[q.db_id], q.question, solved) for q in spider.dev()[::2]]
     found = []
     for start in range(0, len(prompts), size):
         some = prompts[start : start + size]
@@ -59,7 +59,7 @@ def replies(engine, experiment, adapter, size):
 def test_every_reply_is_the_same_in_batches_of_1_and_64(engine, experiment, adapter, tuned):
     asked = adapter if tuned else Adapter("base", "base", "base")
     alone = replies(engine, experiment, asked, 1)
-    assert len(alone) == 200 and len(set(alone)) > 100
+    assert len(alone) == 100 and len(set(alone)) > 50
     assert replies(engine, experiment, asked, 64) == alone
 
 

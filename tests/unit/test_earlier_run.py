@@ -2,11 +2,10 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import pytest
 
+from tests.processes import run_pytest
 from trainer.spider.folder import open_spider
 
 SOURCE = "fixtures/miniature/spider"
@@ -20,14 +19,8 @@ def evaluate(tmp_path, pytestconfig):
         questions = open_spider(str(pytestconfig.rootpath / SOURCE)).dev()
         lines = ["SELECT 1, 2, 3" if n < wrong else question.gold_sql for n, question in enumerate(questions)]
         (tmp_path / "rec.sql").write_text("".join(line + "\n" for line in lines))
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "spider", f"--adapter={tmp_path / 'rec.sql'}"]
-        return subprocess.run(
-            [*command, f"--results={tmp_path / 'now'}", *arguments],
-            cwd=pytestconfig.rootpath,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        command = ["-q", "-m", "spider", f"--adapter={tmp_path / 'rec.sql'}", f"--results={tmp_path / 'now'}"]
+        return run_pytest([*command, *arguments], cwd=pytestconfig.rootpath)
 
     return evaluate
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.adapters.specs import Adapter
+from fixtures.adapters.adapter import Adapter
 from fixtures.engines import EngineError
 from fixtures.engines.server import Server
-from fixtures.questions.mmlu_selection import choose_questions
-from fixtures.questions.mmlu_sources import open_mmlu
+from fixtures.questions.mmlu.selection import choose_questions
+from fixtures.questions.mmlu.sources import open_mmlu
 from tests.vllm_stub import Fault, VllmStub, plain_answers
 from trainer.prompts import LETTERS, Prompt, mmlu_text
 from trainer.study.base_model import load_tokenizer

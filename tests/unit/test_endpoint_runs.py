@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from fixtures.adapters.specs import Adapter
+from fixtures.adapters.adapter import Adapter
 from fixtures.engines import EngineError
 from fixtures.engines.endpoint import Endpoint, _Names
 from fixtures.engines.server import ServedModel
@@ -205,12 +205,16 @@ def transformers_serve(tmp_path, pytestconfig):
 
 @pytest.mark.slow
 def test_transformers_serve_says_what_this_process_says(transformers_serve, run, tmp_path):
-    """All 200 questions, as text, since it takes no token ids; it gives no log-probabilities, and that is said."""
-    assert run(transformers_serve, "-m", "spider").returncode == 0
+    """Sixty questions of every hardness, as text, since it takes no token ids, and one a time: it answers 2 a second.
+
+    It gives no log-probabilities, and that is said.
+    """
+    some = ("-m", "spider", "--max-samples=60")
+    assert run(transformers_serve, *some).returncode == 0
     served = scores(tmp_path)
     (tmp_path / "results").rename(tmp_path / "served")
-    assert run(None, "-m", "spider").returncode == 0
-    assert len(served) == 200
+    assert run(None, *some).returncode == 0
+    assert len(served) == 60 and {row["hardness"] for row in served} == {"easy", "medium", "hard", "extra"}
     assert_same_rows(served, scores(tmp_path))
     result = run(transformers_serve, "-m", "mmlu", "--max-samples=2")
     assert result.returncode == 1

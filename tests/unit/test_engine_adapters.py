@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.adapters.specs import Adapter
+from fixtures.adapters.adapter import Adapter
 from fixtures.engines import EngineError
 from trainer.prompts import Prompt
 from trainer.study.experiment import load_experiment
@@ -87,7 +87,8 @@ def test_a_merged_adapter_says_what_it_says_unmerged(engine, adapter, scale):
 
 
 def test_an_adapter_with_biases_is_refused_before_a_model_loads(adapter):
-    from fixtures.adapters.specs import AdapterError, check_adapter
+    from fixtures.adapters.adapter import AdapterError
+    from fixtures.adapters.checks import check_adapter
 
     biased = adapter("biased")
     config = json.loads((biased.folder / "adapter_config.json").read_text())

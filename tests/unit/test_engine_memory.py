@@ -2,7 +2,7 @@
 
 import pytest
 
-from fixtures.adapters.specs import Adapter
+from fixtures.adapters.adapter import Adapter
 from fixtures.engines import EngineError
 from fixtures.engines.memory import BatchMemory, fitting, memory_message
 from fixtures.engines.prefix_groups import MAX_TOKENS

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from custom_metrics.errors.analysis import ErrorClass, classify_error
-from custom_metrics.sql.verdict import gold_result
-from fixtures.scores.judging import judge
+from custom_metrics.sql.verdict import gold_result, judge_sql
+from fixtures.questions.spider.questions import explained
 
 HERE = Path(__file__).parent
 
@@ -57,10 +57,9 @@ def judged(parity_data):
 
     @functools.cache
     def classes(system):
-        judgements = [
-            judge({"sql": sql}, gold, 10.0) for sql, gold in zip(parity_data.predictions(system), golds, strict=True)
-        ]
-        return {index: one.error_class for index, one in enumerate(judgements) if one.error_class}
+        pairs = zip(parity_data.predictions(system), golds, strict=True)
+        found = (explained(judge_sql(sql, gold, timeout_s=10.0), gold)[1] for sql, gold in pairs)
+        return {index: error_class for index, error_class in enumerate(found) if error_class}
 
     return classes
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from custom_metrics.sql.hardness import hardness
+from tests.processes import run_pytest
 
 SPIDER = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
 FIRST = json.loads((SPIDER / "dev.json").read_text())[0]
@@ -29,8 +30,11 @@ def predictions(tmp_path_factory):
 def run(pytestconfig, tmp_path, predictions):
     """``run(*arguments)`` runs pytest on the recorded predictions, results under ``tmp_path``."""
 
-    def run(*arguments, adapter=predictions, program=("-m", "pytest")):
-        command = [sys.executable, *program, *arguments, f"--adapter={adapter}", f"--results={tmp_path}/results"]
+    def run(*arguments, adapter=predictions, program=None):
+        arguments = [*arguments, f"--adapter={adapter}", f"--results={tmp_path}/results"]
+        if program is None:
+            return run_pytest(arguments, cwd=pytestconfig.rootpath)
+        command = [sys.executable, *program, *arguments]
         return subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True, timeout=120)
 
     return run
@@ -168,8 +172,7 @@ def test_a_broken_gold_query_is_errored_and_fails_the_run(run, tmp_path):
     ids=lambda value: value[-1] if isinstance(value, list) else "",
 )
 def test_bad_input_is_one_line_before_anything_runs(arguments, message, run, pytestconfig):
-    command = [sys.executable, "-m", "pytest", *arguments]
-    result = subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True, timeout=60)
+    result = run_pytest(arguments, cwd=pytestconfig.rootpath)
     assert result.returncode == pytest.ExitCode.USAGE_ERROR
     assert message in result.stderr
     assert "Traceback" not in result.stderr + result.stdout

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.questions.plugin import BUILT_IN
 from fixtures.report.page import report_section
+from tests.unit.test_html_third_suite import sum_rows, sums_suite
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +65,7 @@ def test_filter_sort_and_open(opened):
     opener.press("Enter")
     assert opener.get_attribute("aria-expanded") == "true"
     details = opened.locator(f"#{opener.get_attribute('aria-controls')}")
-    assert "Predicted" in details.inner_text() and details.locator("mark").first.inner_text() == "1"
+    assert "Predicted" in details.inner_text() and details.locator("mark").first.inner_text() == "1,"
     opener.click()
     assert details.count() == 0
 
@@ -87,15 +89,45 @@ def test_a_count_of_errors_leads_to_its_answers(opened):
 
 def test_a_changed_answer_leads_to_every_answer_to_its_question(watched, made_up_study, made_up_manifest, tmp_path):
     study = made_up_study({"base": range(40), "cfg1": range(80)}, {"base": range(120), "cfg1": range(118)})
-    section = report_section(*study, made_up_manifest(["base", "cfg1"]))
-    (tmp_path / "page.html").write_text(f"<!doctype html>{section}")
-    watched.goto((tmp_path / "page.html").as_uri())
+    show(watched, tmp_path, *study, made_up_manifest(["base", "cfg1"]), BUILT_IN)
     watched.get_by_text("cfg1 on MMLU: 2 right to wrong, 0 wrong to right").click()
     watched.get_by_role("link", name="humanities-0118").first.click()
     assert column(watched, "Adapter") == ["base", "cfg1"]
     assert column(watched, "Outcome")[1] == "wrong (right to wrong)"
     watched.locator("#answer-table .opener").last.click()
     assert "-3.000  B. b" in watched.locator("#answer-table .opened").inner_text()
+
+
+def show(page, folder, *study):
+    """Open the section of ``study`` as a page of its own."""
+    (folder / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{report_section(*study)}")
+    page.goto((folder / "page.html").as_uri())
+
+
+def test_marks_stand_where_the_texts_differ(watched, made_up_study, made_up_manifest, tmp_path):
+    """Also behind a character that takes two places in JavaScript's strings; white space is left out."""
+    summary, rows = made_up_study({"base": ()}, {})
+    texts = {"gold_sql": "SELECT '\U0001f600', name  FROM t", "predicted_sql": "select '\U0001f600', age + 1 FROM t"}
+    rows[0] = rows[0].model_copy(update=texts)
+    show(watched, tmp_path, summary, rows, made_up_manifest(["base"]), BUILT_IN)
+    first = watched.locator("#answer-table .row").first
+    assert first.locator('[data-column="Gold"] mark').all_inner_texts() == ["name"]
+    assert first.locator('[data-column="Predicted"] mark').all_inner_texts() == ["age", "+", "1"]
+    assert first.locator('[data-column="Predicted"]').inner_text() == texts["predicted_sql"]
+
+
+def test_a_third_suite_can_be_filtered_for(watched, made_up_study, made_up_manifest, tmp_path):
+    summary, rows = made_up_study({"base": range(40)}, {})
+    suites = (*BUILT_IN, sums_suite(("small", "large")))
+    show(watched, tmp_path, summary, [*rows, *sum_rows("base", 0)], made_up_manifest(["base"]), suites)
+    watched.get_by_label("Suite").select_option("sums")
+    assert watched.locator("#found").inner_text() == "20 of 220 answers; 1 to 20 shown"
+    watched.locator("#answer-table .opener").first.click()
+    assert "First term" in watched.locator("#answer-table .opened").inner_text()
+    assert watched.locator("#answer-table .opened mark").inner_text() == "C"
+    watched.get_by_role("button", name="Hardness / category / size").click()
+    groups = column(watched, "Hardness / category / size")
+    assert groups == ["small"] * 10 + ["large"] * 10
 
 
 @pytest.mark.parametrize("width", [390, 1300])

@@ -34,7 +34,7 @@ def test_it_computes_what_peft_computes(model, monkeypatch, name, scale):
     import torch
     from peft.tuners.lora import Linear
 
-    from fixtures.engines.lean_lora import applied_lora, bypassed_lora
+    from fixtures.engines.lean_lora import applied_lora
 
     ids = torch.arange(60).reshape(2, 30)
     with torch.inference_mode():
@@ -49,7 +49,7 @@ def test_it_computes_what_peft_computes(model, monkeypatch, name, scale):
         assert not torch.allclose(lean, base, atol=1e-2)
         # Nothing is left behind.
         torch.testing.assert_close(peft_logits(model, ids, name, 1.0), peft_logits(model, ids, name, 1.0))
-        with bypassed_lora(model):
+        with model.disable_adapter():
             torch.testing.assert_close(model(ids).logits, base, atol=0, rtol=0)
 
 

@@ -2,7 +2,7 @@ import shlex
 
 import pytest
 
-from fixtures.results.manifest import command
+from fixtures.study.plugin import command_line
 
 
 @pytest.mark.parametrize(
@@ -15,5 +15,5 @@ from fixtures.results.manifest import command
 )
 def test_the_command_holds_what_the_environment_added_to_it(options, line):
     """``--shots`` from PYTEST_ADDOPTS changes every answer; a manifest without it would name another run."""
-    assert command(["-m", "spider or mmlu"], options) == line
+    assert command_line(["-m", "spider or mmlu"], options) == line
     assert shlex.split(line)[-2:] == ["-m", "spider or mmlu"]

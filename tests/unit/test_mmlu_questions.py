@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from fixtures.questions.mmlu_copies import fetch, freeze
-from fixtures.questions.mmlu_selection import choose_questions, find_subjects
-from fixtures.questions.mmlu_sources import MmluError, MmluFile, MmluFolder, MmluQuestion, hub_copy, open_mmlu, read_csv
-from fixtures.questions.mmlu_subjects import CATEGORY_OF
+from fixtures.questions.mmlu.copies import fetch, freeze
+from fixtures.questions.mmlu.selection import choose_questions, find_subjects
+from fixtures.questions.mmlu.sources import MmluError, MmluFile, MmluFolder, MmluQuestion, hub_copy, open_mmlu, read_csv
+from fixtures.questions.mmlu.subjects import CATEGORY_OF
 from trainer.prompts import mmlu_prompt, mmlu_text
 from trainer.study.experiment import MmluSettings, load_experiment
 
@@ -154,7 +154,7 @@ def test_the_hubs_copy_is_fetched_into_the_official_shape(tmp_path):
 def test_a_copy_that_was_never_fetched_names_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     assert hub_copy().is_relative_to(tmp_path)
-    with pytest.raises(MmluError, match="python -m fixtures.questions.mmlu_copies fetch"):
+    with pytest.raises(MmluError, match="python -m fixtures.questions.mmlu.copies fetch"):
         open_mmlu("cais/mmlu")
 
 

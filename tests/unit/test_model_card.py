@@ -3,52 +3,55 @@
 import pytest
 
 from fixtures.adapters.specs import parse_adapters
+from fixtures.questions.plugin import BUILT_IN
 from fixtures.report.model_card import model_card
+from fixtures.results.types import Accuracy, Change, Summary
 from trainer.study.experiment import load_experiment
 
 
 @pytest.fixture
-def adapter(tmp_path):
-    (found,) = parse_adapters(["cfg1"], load_experiment("miniature"), tmp_path)
-    return found
+def card(tmp_path):
+    """``card(*accuracies)``: the text of cfg1's card."""
+    experiment = load_experiment("miniature")
+    (adapter,) = parse_adapters(["cfg1"], experiment, tmp_path)
+    return lambda *accuracies: model_card(adapter, experiment, summary(*accuracies), BUILT_IN)
 
 
 def entry(suite, correct, n, *, complete=True):
-    accuracy = {"accuracy": correct / n, "low": 0.1, "high": 0.9}
-    head = {"suite": suite, "adapter": "cfg1", "group": "all", "complete": complete}
-    return head | {"n": n, "correct": correct, "errored": 0} | accuracy
+    head = {"suite": suite, "adapter": "cfg1", "group": "all", "complete": complete, "errored": 0}
+    return Accuracy(**head, n=n, correct=correct, accuracy=correct / n, low=0.1, high=0.9, clustered_error=None)
 
 
 def summary(*entries):
-    loss = {"suite": "mmlu", "adapter": "cfg1", "against": "base", "group": "all", "difference": -0.12, "p": 0.001}
-    return {
-        "note": "It shows the method.",
-        "accuracies": list(entries),
-        "comparisons": [loss | {"verdict": "loss shown"}],
-        "revisions": {"spider": "abc", "mmlu": "def"},
-    }
+    head = {"suite": "mmlu", "adapter": "cfg1", "against": "base", "group": "all"}
+    counts = {"n": 150, "gained": 0, "lost": 18, "base_correct": 125, "tuned_correct": 107, "questions_needed": None}
+    sizes = {"difference": -0.12, "low": -0.2, "high": -0.05, "p": 0.001, "p_holm": None, "clustered_error": None}
+    rest = {"percentage_change": None, "smallest_visible": None, "verdict": "loss shown"}
+    return Summary(
+        experiment="miniature",
+        note="It shows the method.",
+        accuracies=list(entries),
+        comparisons=[Change(**head, **counts, **sizes, **rest)],
+        revisions={"spider": "abc", "mmlu": "def"},
+    )
 
 
-def test_the_hub_reads_what_was_measured(adapter):
+def test_the_hub_reads_what_was_measured(card):
     from huggingface_hub import ModelCard
 
-    text = model_card(
-        adapter, load_experiment("miniature"), summary(entry("spider", 150, 200), entry("mmlu", 107, 150))
-    )
-    card = ModelCard(text)
-    assert card.data.base_model == "fixtures/miniature/model"
-    found = {(r.dataset_name, r.dataset_revision, r.metric_value) for r in card.data.eval_results}
-    assert {r.dataset_type for r in card.data.eval_results} == {"miniature-spider", "miniature-mmlu"}
-    assert found == {
+    found = ModelCard(card(entry("spider", 150, 200), entry("mmlu", 107, 150)))
+    assert found.data.base_model == "fixtures/miniature/model"
+    assert {r.dataset_type for r in found.data.eval_results} == {"miniature-spider", "miniature-mmlu"}
+    assert {(r.dataset_name, r.dataset_revision, r.metric_value) for r in found.data.eval_results} == {
         ("miniature's own questions in the form of Spider dev", "abc", 75.0),
-        ("miniature's own questions in the form of MMLU", "def", 71.33),
+        ("miniature's own questions in the form of MMLU test", "def", 71.33),
     }
-    assert "| MMLU, accuracy | 150 | 107 | 71.3 % | 10.0 - 90.0 | -12.0 points | 0.001 |" in card.text
-    assert "General knowledge: loss shown." in card.text and "It shows the method." in card.text
+    row = "| MMLU test, accuracy | 150 | 107 | 71.3% | 10.0 to 90.0 | -12.0 points | 0.001 |"
+    assert row in found.text
+    assert "MMLU: loss shown." in found.text and "It shows the method." in found.text
 
 
-def test_no_card_tells_of_half_a_suite(adapter):
-    experiment = load_experiment("miniature")
-    assert model_card(adapter, experiment, summary(entry("spider", 9, 10, complete=False))) == ""
-    half = model_card(adapter, experiment, summary(entry("spider", 9, 10, complete=False), entry("mmlu", 9, 10)))
+def test_no_card_tells_of_half_a_suite(card):
+    assert card(entry("spider", 9, 10, complete=False)) == ""
+    half = card(entry("spider", 9, 10, complete=False), entry("mmlu", 9, 10))
     assert "MMLU" in half and "Spider dev" not in half

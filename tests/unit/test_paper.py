@@ -1,16 +1,19 @@
 """The technical report: what it says follows from the data, and what a model wrote stays text."""
 
 import io
-import json
+from dataclasses import replace
 
 import pypdf
 import pytest
 
-from fixtures.report.article.paired_changes import categories
+from fixtures.questions.mmlu.suite import MMLU
+from fixtures.questions.plugin import BUILT_IN
+from fixtures.questions.suite import Side
+from fixtures.report.article.paired_changes import groups
 from fixtures.report.article.report import report
 from fixtures.report.article.typesetting import typeset
 from fixtures.report.paper import check_writable, write_paper
-from fixtures.results.score_sets import write_rows
+from fixtures.results.files import write_json, write_rows
 
 BASE = {"base": range(50)}, {"base": range(120)}
 GAIN = {**BASE[0], "cfg1": range(150)}
@@ -24,7 +27,7 @@ NO_GAIN = {**BASE[0], "cfg1": range(52)}, LOSS[1]
 @pytest.fixture
 def manifest(made_up_manifest):
     """``manifest(summary)``: that of a run of the miniature with the summary's adapters."""
-    return lambda summary: made_up_manifest(list(dict.fromkeys(entry["adapter"] for entry in summary["accuracies"])))
+    return lambda summary: made_up_manifest(summary.adapters)
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def paper(made_up_study, manifest):
 
     def pages(spider, mmlu, **frame):
         summary, rows = made_up_study(spider, mmlu, **frame)
-        return pages_of(typeset(report(summary, rows, manifest(summary))))
+        return pages_of(typeset(report(summary, rows, manifest(summary), BUILT_IN)))
 
     return pages
 
@@ -112,9 +115,10 @@ def test_a_cause_is_named_only_where_one_setting_differs(made_up_study, manifest
     study = {**GAIN, "cfg2": range(120)}, {**LOSS[1], "cfg2": range(120)}
     summary, rows = made_up_study(*study)
     several = manifest(summary)
-    alone = json.loads(json.dumps(several))
-    alone["experiment"]["adapters"]["cfg2"] = alone["experiment"]["adapters"]["cfg1"] | {"epochs": 8.0}
-    many, one = (" ".join(pages_of(typeset(report(summary, rows, found)))) for found in (several, alone))
+    adapters = several.experiment["adapters"]
+    other = several.experiment | {"adapters": adapters | {"cfg2": adapters["cfg1"] | {"epochs": 8.0}}}
+    alone = several.model_copy(update={"experiment": other})
+    many, one = (" ".join(pages_of(typeset(report(summary, rows, found, BUILT_IN)))) for found in (several, alone))
     assert "They differ in rank, alpha, learning rate and epochs at once, so these data cannot say" in many
     assert (
         "cfg2 against cfg1: SQL −15.0 points (p <0.001) and MMLU +20.0 points (p <0.001). They differ in epochs alone"
@@ -155,30 +159,28 @@ def test_what_was_not_measured_is_said_and_not_guessed(study, said, paper):
 
 def test_all_errored_is_reported_as_such(made_up_study, manifest):
     summary, rows = made_up_study(*LOSS)
-    rows = [{**row, "status": "errored", "reason": "out of memory"} for row in rows]
-    for entry in summary["accuracies"]:
-        entry |= {"n": 0, "correct": 0, "errored": 200, "complete": False}
-        entry |= dict.fromkeys(("accuracy", "low", "high", "clustered_error"))
-    summary |= {name: [] for name in ("comparisons", "seeds", "errors", "disagreements", "flips", "splits")}
-    text = " ".join(pages_of(typeset(report(summary, rows, manifest(summary)))))
+    rows = [row.errored("out of memory") for row in rows]
+    nothing = {"n": 0, "correct": 0, "errored": 200, "complete": False, "conventions": {}}
+    nothing |= dict.fromkeys(("accuracy", "low", "high", "clustered_error"))
+    emptied = {name: [] for name in ("comparisons", "seeds", "errors", "disagreements", "flips", "splits")}
+    emptied["accuracies"] = [entry.model_copy(update=nothing) for entry in summary.accuracies]
+    summary = summary.model_copy(update=emptied)
+    text = " ".join(pages_of(typeset(report(summary, rows, manifest(summary), BUILT_IN))))
     assert "cfg1 on Spider is incomplete and not compared: 0 of 200 questions were scored, 200 errored." in text
 
 
 def test_nothing_measured_is_an_error(made_up_study, manifest):
     summary, rows = made_up_study({}, {})
     with pytest.raises(ValueError, match="nothing was measured"):
-        report(summary, rows, manifest(summary))
+        report(summary, rows, manifest(summary), BUILT_IN)
 
 
 def test_what_a_model_wrote_stays_text(made_up_study, manifest):
     hostile = '#read("/etc/passwd") $x$ *b* `r` @ref <a> \\ // /* #sys.inputs \ud800'
-    summary, rows = made_up_study(*LOSS)
-    for row in rows:
-        if row["suite"] == "spider" and not row["assignment"]:
-            row |= {"question_text": hostile, "reply": hostile, "predicted_sql": hostile, "reason": hostile}
-            row |= {"gold_sql": hostile}
-    summary["note"] = hostile
-    text = " ".join(pages_of(typeset(report(summary, rows, manifest(summary)))))
+    summary, rows = made_up_study(*LOSS, note=hostile.encode(errors="replace").decode())
+    texts = dict.fromkeys(("question_text", "reply", "predicted_sql", "reason", "gold_sql"), hostile)
+    rows = [row if row.suite == "mmlu" or row.right else row.judged(**texts) for row in rows]
+    text = " ".join(pages_of(typeset(report(summary, rows, manifest(summary), BUILT_IN))))
     assert text.count('#read("/etc/passwd") $x$ *b* `r` @ref <a>') >= 5
     assert "root:" not in text
 
@@ -186,7 +188,7 @@ def test_what_a_model_wrote_stays_text(made_up_study, manifest):
 def test_an_adapter_may_be_called_anything(made_up_study, manifest):
     name = '#eval("1")$\\_*' + "x" * 60
     summary, rows = made_up_study({**BASE[0], name: range(99)}, {**BASE[1], name: range(99)})
-    text = " ".join(pages_of(typeset(report(summary, rows, manifest(summary)))))
+    text = " ".join(pages_of(typeset(report(summary, rows, manifest(summary), BUILT_IN))))
     assert '#eval("1")$\\_*xxx' in text
 
 
@@ -200,14 +202,16 @@ def test_a_large_study_stays_within_ten_pages(paper):
 
 def test_the_same_data_gives_the_same_bytes(made_up_study, manifest):
     summary, rows = made_up_study(*LOSS)
-    assert typeset(report(summary, rows, manifest(summary))) == typeset(report(summary, rows, manifest(summary)))
+    assert typeset(report(summary, rows, manifest(summary), BUILT_IN)) == typeset(
+        report(summary, rows, manifest(summary), BUILT_IN)
+    )
 
 
 def test_a_paper_is_written_from_the_result_files(made_up_study, manifest, tmp_path):
     summary, rows = made_up_study(*LOSS)
-    write_rows(tmp_path / "scores.jsonl", rows)
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest(summary)))
-    write_paper(tmp_path / "paper.pdf", summary, tmp_path)
+    write_rows(tmp_path / "scores.jsonl", rows, BUILT_IN)
+    write_json(tmp_path / "manifest.json", manifest(summary).model_dump(mode="json"))
+    write_paper(tmp_path / "paper.pdf", summary, tmp_path, BUILT_IN)
     assert len(pages_of((tmp_path / "paper.pdf").read_bytes())) <= 10
     assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "paper.pdf", "scores.jsonl"]
 
@@ -215,7 +219,7 @@ def test_a_paper_is_written_from_the_result_files(made_up_study, manifest, tmp_p
 def test_a_path_that_cannot_be_written_is_refused_in_one_line(tmp_path):
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file" / "paper.pdf"):
-        with pytest.raises(pytest.UsageError, match="--paper: .* cannot be written"):
+        with pytest.raises(OSError):
             check_writable(path)
     check_writable(tmp_path / "new" / "paper.pdf")
     assert list((tmp_path / "new").iterdir()) == []
@@ -224,5 +228,27 @@ def test_a_path_that_cannot_be_written_is_refused_in_one_line(tmp_path):
 def test_categories_too_small_to_show_any_loss_are_said_to_be(made_up_study):
     """Not "losses of 100 points or more", which would be a size that they could show."""
     summary, _ = made_up_study({"base": [0]}, {"base": range(9), "cfg1": range(9)}, {"spider": 1, "mmlu": 9})
-    _, paragraph, *_ = categories(summary)
+    _, paragraph, *_ = groups(summary, MMLU)
     assert "no loss could be shown, however large" in str(paragraph) and "100" not in str(paragraph)
+
+
+def test_a_third_suite_without_groups_or_prose_has_its_tables(made_up_study, manifest):
+    """Nothing of it is known to the report but its value."""
+    bare = {"groups": (), "prose": type(MMLU.prose)(), "splitting": None, "facts": None, "side": Side.COST}
+    chess = replace(MMLU, name="chess", short="chess", dataset="Chess puzzles", **bare)
+    summary, rows = made_up_study(*LOSS)
+    renamed = [row.model_copy(update={"suite": "chess"}) if row.suite == "mmlu" else row for row in rows]
+    of_chess = {
+        name: [
+            entry.model_copy(update={"suite": "chess"}) if entry.suite == "mmlu" else entry
+            for entry in getattr(summary, name)
+            if getattr(entry, "group", "all") == "all"
+        ]
+        for name in ("accuracies", "comparisons", "seeds", "flips")
+    }
+    of_chess["questions"] = {"spider": 200, "chess": 150}
+    found = summary.model_copy(update=of_chess | {"splits": [], "clusters": []})
+    text = " ".join(pages_of(typeset(report(found, renamed, manifest(summary), (BUILT_IN[0], chess)))))
+    assert "Cost: accuracy on Chess puzzles" in text and "Paired changes on Chess puzzles" in text
+    assert "cfg1 paid for its gain: 50.0 points of SQL for 20.0 points of chess" in text
+    assert "Cost is measured on Chess puzzles: 150 questions." in text and "MMLU" not in text.split("References")[0]

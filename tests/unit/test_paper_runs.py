@@ -1,12 +1,12 @@
 """``--paper`` as people call it, in processes of their own, on recorded predictions: no model is needed."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pypdf
 import pytest
+
+from tests.processes import run_pytest
 
 SPIDER = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
 
@@ -14,10 +14,7 @@ SPIDER = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
 @pytest.fixture
 def run(pytestconfig):
     def run(*arguments):
-        command = [sys.executable, "-m", "pytest", *arguments]
-        return subprocess.run(
-            command, cwd=pytestconfig.rootpath, check=False, capture_output=True, text=True, timeout=120
-        )
+        return run_pytest(arguments, cwd=pytestconfig.rootpath)
 
     return run
 

@@ -22,7 +22,7 @@ def trainer_readme(pytestconfig):
 def test_every_option_stands_under_one_heading_and_in_the_readme(help_text, pytestconfig):
     section = help_text.split("text-to-SQL specialisation: gain on Spider, cost on MMLU:\n")[1].split("\n\n")[0]
     options = set(re.findall(r"^  (--[a-z-]+)", section, re.MULTILINE))
-    table = (pytestconfig.rootpath / "README.md").read_text().split("## Every option")[1].split("\n## ")[0]
+    table = (pytestconfig.rootpath / "fixtures" / "README.md").read_text().split("## Every option")[1].split("\n## ")[0]
     assert len(options) >= 14
     assert options == set(re.findall(r"^\| `(--[a-z-]+)", table, re.MULTILINE))
 

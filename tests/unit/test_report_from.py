@@ -3,13 +3,14 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from fixtures.report.rebuild import FILES, read_results
+from fixtures.questions.plugin import BUILT_IN
+from fixtures.report.rebuild import earlier_summary
+from fixtures.results.folder import ResultsError
+from tests.processes import run_pytest
 
 SPIDER = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
 
@@ -17,8 +18,7 @@ SPIDER = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
 @pytest.fixture(scope="module")
 def run(pytestconfig):
     def run(*arguments):
-        command = [sys.executable, "-m", "pytest", "-q", *map(str, arguments)]
-        return subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True, timeout=120)
+        return run_pytest(["-q", *arguments], cwd=pytestconfig.rootpath)
 
     return run
 
@@ -86,8 +86,8 @@ def test_a_folder_without_results_is_refused_in_one_line(run, tmp_path):
 
 def test_the_folder_of_all_results_names_the_one_to_pass(finished):
     folder, _ = finished
-    with pytest.raises(pytest.UsageError, match=rf"Pass one experiment's folder: --report-from={folder}/miniature"):
-        read_results(folder)
+    with pytest.raises(ResultsError, match=rf"Pass one experiment's folder: --report-from={folder}/miniature"):
+        earlier_summary(folder, BUILT_IN)
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,25 @@ def test_the_folder_of_all_results_names_the_one_to_pass(finished):
     ],
 )
 def test_damaged_results_are_refused(finished, tmp_path, change, said):
-    for name in FILES:
+    for name in ("scores.jsonl", "summary.json", "manifest.json"):
         shutil.copy(finished[0] / "miniature" / name, tmp_path)
     scores = tmp_path / "scores.jsonl"
     scores.write_text("\n".join(change(scores.read_text().splitlines())))
-    with pytest.raises(pytest.UsageError, match=f"cannot be read.*{said}"):
-        read_results(tmp_path)
+    with pytest.raises(ResultsError, match=f"cannot be read.*{said}"):
+        earlier_summary(tmp_path, BUILT_IN)
+
+
+def test_results_of_before_files_had_a_version_get_todays_reports(finished, tmp_path):
+    """Statistics come from the rows; of the old summary what it alone knows is kept."""
+    folder = finished[0] / "miniature"
+    for name in ("scores.jsonl", "manifest.json"):
+        text = (folder / name).read_text()
+        (tmp_path / name).write_text(text.replace('"schema_version": 1, ', "").replace('  "schema_version": 1,\n', ""))
+    now = json.loads((folder / "summary.json").read_text())
+    old = {name: now[name] for name in ("experiment", "note", "questions", "revisions", "selected", "partial")}
+    old |= {"notes": ["spider/base: other settings"], "gates": [], "accuracies": [{"official": 0.5}]}
+    old |= {"exit": {"status": 1, "reason": "3 questions errored"}}
+    (tmp_path / "summary.json").write_text(json.dumps(old))
+    summary, rows = earlier_summary(tmp_path, BUILT_IN)
+    assert (len(rows), summary.accuracy("spider", "recorded").correct, summary.exit.status) == (200, 199, 1)
+    assert "of that run: exit status 1: 3 questions errored" in summary.problems

@@ -1,7 +1,8 @@
 import pytest
 from _pytest.config import _prepareconfig
 
-from fixtures.study.selection import evaluations_wanted, only_evaluations, spread
+from fixtures.study.selection import command_of, evaluations_wanted
+from fixtures.study.tasks import spread
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_asking_for_an_evaluation_brings_it_in(arguments, config_of):
     [("spider", True), ("spider or mmlu", True), ("slow", False), ("not slow", False), ("", False)],
 )
 def test_the_suites_own_tests_are_imported_only_where_the_expression_can_match_them(expression, only, config_of):
-    assert only_evaluations(config_of(*(["-m", expression] if expression else []))) is only
+    assert command_of(config_of(*(["-m", expression] if expression else []))).reaches_nothing_else() is only
 
 
 def test_spread_keeps_order_and_reaches_the_whole_list():

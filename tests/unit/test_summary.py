@@ -4,11 +4,16 @@ from itertools import zip_longest
 
 import pytest
 
-from fixtures.report.terminal import summary_lines
+from custom_metrics.statistics import Finding
+from fixtures.questions.mmlu.row import MmluRow
+from fixtures.questions.plugin import BUILT_IN
+from fixtures.questions.spider.row import SpiderRow
+from fixtures.report.summary_lines import summary_lines
 from fixtures.results.score_sets import ScoreSet
-from fixtures.results.summary import find, summarise
+from fixtures.results.summary import summarise
+from fixtures.results.types import Exit, Summary
 
-QUESTIONS = 40
+QUESTIONS = {"spider": 40, "mmlu": 30}
 HARDNESS = ("easy", "medium", "hard", "extra")
 CATEGORIES = ("stem", "humanities", "social_sciences")
 
@@ -16,57 +21,67 @@ CATEGORIES = ("stem", "humanities", "social_sciences")
 def spider_rows(adapter, right, *, official=(), without_sql=()):
     """Forty questions on four databases; ``right``, ``official`` and ``without_sql`` are sets of numbers."""
     return [
-        {
-            "suite": "spider",
-            "adapter": adapter,
-            "question": f"db{n % 4}-{n:04d}",
-            "index": n,
-            "db_id": f"db{n % 4}",
-            "hardness": HARDNESS[n % 4],
-            "assignment": int(n in right),
-            "official": int(n in right or n in official),
-            "bird": int(n in right),
-            "predicted_sql": None if n in without_sql else "SELECT 1",
-            "error_class": None if n in right else "no SQL" if n in without_sql else "wrong filter",
-            "reason": "same result" if n in right else "rows: 2, gold has 1",
-            "gold_sql": "SELECT 2",
-            "status": "scored",
-        }
-        for n in range(QUESTIONS)
+        SpiderRow(
+            suite="spider",
+            adapter=adapter,
+            question=f"db{n % 4}-{n:04d}",
+            index=n,
+            db_id=f"db{n % 4}",
+            hardness=HARDNESS[n % 4],
+            question_text="How many?",
+            gold_sql="SELECT 2",
+            reply="SELECT 1",
+            predicted_sql=None if n in without_sql else "SELECT 1",
+            assignment=int(n in right),
+            official=int(n in right or n in official),
+            bird=int(n in right),
+            reason="same result" if n in right else "rows: 2, gold has 1",
+            error_class=None if n in right else "no SQL" if n in without_sql else "wrong filter",
+            status="scored",
+        )
+        for n in range(QUESTIONS["spider"])
     ]
 
 
 def mmlu_rows(adapter, right, *, letter_mass=0.9):
     return [
-        {
-            "suite": "mmlu",
-            "adapter": adapter,
-            "question": f"{CATEGORIES[n % 3]}-{n:04d}",
-            "subject": CATEGORIES[n % 3],
-            "category": CATEGORIES[n % 3],
-            "gold": "A",
-            "chosen": "A" if n in right else "B",
-            "generated": " A" if n in right else " So",
-            "letter_mass": letter_mass,
-            "correct": int(n in right),
-            "status": "scored",
-        }
-        for n in range(30)
+        MmluRow(
+            suite="mmlu",
+            adapter=adapter,
+            question=f"{CATEGORIES[n % 3]}-{n:04d}",
+            subject=CATEGORIES[n % 3],
+            category=CATEGORIES[n % 3],
+            question_text="Which?",
+            choices=("a", "b", "c", "d"),
+            gold="A",
+            scoring="letter",
+            chosen="A" if n in right else "B",
+            correct=int(n in right),
+            log_likelihoods=(-1.0, -2.0, -3.0, -4.0),
+            generated=" A" if n in right else " So",
+            letter_mass=letter_mass,
+            status="scored",
+        )
+        for n in range(QUESTIONS["mmlu"])
     ]
 
 
 def score_set(row, recipe=""):
-    name, _, seed = row["adapter"].partition("-seed")
+    name, _, seed = row.adapter.partition("-seed")
+    hashes = {"settings": "s", "judged": "j", "base": "b", "weights": "w", "recipe": recipe}
     seed = None if name == "base" else int(seed or 42)
-    return ScoreSet(row["suite"], row["adapter"], "s", "j", "b", "w", configuration=name, seed=seed, recipe=recipe)
+    return ScoreSet(suite=row.suite, adapter=row.adapter, **hashes, configuration=name, seed=seed)
 
 
 def summary_of(*parts, recipes=()):
     rows = [row for part in parts for row in part]
     sets = [score_set(part[0], recipe) for part, recipe in zip_longest(parts, recipes, fillvalue="")]
-    frame = {"experiment": "tiny", "note": "", "notes": [], "questions": {"spider": QUESTIONS, "mmlu": 30}}
-    end = {"gates": [], "selected": len(rows), "partial": False, "exit": {"status": 0, "reason": "all measured"}}
-    return frame | summarise(rows, frame["questions"], sets, margin=0.05) | end, rows
+    measured = summarise(rows, BUILT_IN, sets, QUESTIONS, margin=0.05)
+    return Summary(experiment="tiny", **measured, selected=len(rows), exit=Exit(status=0, selected=len(rows))), rows
+
+
+def lines_of(summary, rows):
+    return [line.text for line in summary_lines(summary, rows, BUILT_IN)]
 
 
 @pytest.fixture
@@ -83,30 +98,28 @@ def gain_and_loss():
 
 def test_accuracies_are_counted_over_the_suite_and_its_groups(gain_and_loss):
     summary, _ = gain_and_loss
-    whole = find(summary["accuracies"], "spider", "cfg1")
-    assert (whole["correct"], whole["n"], whole["official"], whole["complete"]) == (28, 40, 0.75, True)
-    easy = find(summary["accuracies"], "spider", "cfg1", "easy")
-    assert (easy["correct"], easy["n"], easy["clustered_error"]) == (7, 10, None)
+    whole = summary.accuracy("spider", "cfg1")
+    assert (whole.correct, whole.n, whole.conventions["official"], whole.complete) == (28, 40, 0.75, True)
+    easy = summary.accuracy("spider", "cfg1", "easy")
+    assert (easy.correct, easy.n, easy.clustered_error) == (7, 10, None)
 
 
 def test_every_adapter_is_compared_with_the_base_and_configurations_with_one_another(gain_and_loss):
     summary, _ = gain_and_loss
-    pairs = {(c["suite"], c["against"], c["adapter"]) for c in summary["comparisons"]}
+    pairs = {(c.suite, c.against, c.adapter) for c in summary.comparisons}
     assert pairs == {
         (s, a, b) for s in ("spider", "mmlu") for a, b in (("base", "cfg1"), ("base", "cfg2"), ("cfg1", "cfg2"))
     }
-    loss = find(summary["comparisons"], "mmlu", "cfg2")
-    assert (loss["gained"], loss["lost"], loss["percentage_change"], loss["verdict"]) == (0, 12, -50.0, "loss shown")
-    between = find(summary["comparisons"], "mmlu", "cfg2", against="cfg1")
-    assert between["difference"] == pytest.approx(-0.4)
+    loss = summary.change("mmlu", "cfg2")
+    assert (loss.gained, loss.lost, loss.percentage_change, loss.verdict) == (0, 12, -50.0, Finding.LOSS_SHOWN)
+    between = summary.change("mmlu", "cfg2", against="cfg1")
+    assert between.difference == pytest.approx(-0.4)
 
 
 def test_a_gain_is_split_into_format_and_skill(gain_and_loss):
     summary, _ = gain_and_loss
-    spider, mmlu = (find(summary["splits"], suite, "cfg2") for suite in ("spider", "mmlu"))
+    spider, mmlu = (split.counts for split in summary.splits if split.adapter == "cfg2")
     assert spider == {
-        "suite": "spider",
-        "adapter": "cfg2",
         "extractable_base": 20,
         "extractable_tuned": 40,
         "gained_format": 20,
@@ -120,46 +133,46 @@ def test_a_gain_is_split_into_format_and_skill(gain_and_loss):
 
 def test_flips_disagreements_and_errors_are_listed(gain_and_loss):
     summary, _ = gain_and_loss
-    changes = [(f["adapter"], f["question"], f["change"]) for f in summary["flips"] if f["suite"] == "spider"]
+    changes = [(f.adapter, f.question, f.change) for f in summary.flips if f.suite == "spider"]
     assert ("cfg1", "db0-0000", "lost") in changes and ("cfg1", "db0-0012", "gained") in changes
-    assert [(d["adapter"], d["question"]) for d in summary["disagreements"]] == [
+    assert [(d.adapter, d.question) for d in summary.disagreements] == [
         ("cfg1", "db3-0035"),
         ("cfg1", "db0-0036"),
     ]
-    assert {"adapter": "base", "error_class": "no SQL", "count": 20} in summary["errors"]
+    assert ("base", "no SQL", 20) in [(e.adapter, e.error_class, e.count) for e in summary.errors]
 
 
 def test_subjects_are_counted(gain_and_loss):
     summary, _ = gain_and_loss
-    counted = {(entry["adapter"], entry["subject"]): (entry["correct"], entry["n"]) for entry in summary["subjects"]}
+    counted = {(entry.adapter, entry.cluster): (entry.correct, entry.n) for entry in summary.clusters}
     assert counted["cfg2", "humanities"] == (4, 10)
 
 
 def test_an_incomplete_set_is_shown_and_not_compared():
     summary, _ = summary_of(spider_rows("base", {1}), spider_rows("cfg1", {1, 2})[:39])
-    assert find(summary["accuracies"], "spider", "cfg1")["complete"] is False
-    assert summary["comparisons"] == [] and summary["flips"] == []
+    assert not summary.accuracy("spider", "cfg1").complete
+    assert summary.comparisons == [] and summary.flips == []
 
 
 def test_without_a_base_configurations_are_still_compared():
     summary, _ = summary_of(spider_rows("cfg1", {1}), spider_rows("cfg2", {1, 2}))
-    assert [(c["against"], c["adapter"]) for c in summary["comparisons"] if c["group"] == "all"] == [("cfg1", "cfg2")]
-    assert summary["seeds"][0]["mean_change"] is None
+    assert [(c.against, c.adapter) for c in summary.comparisons if c.group == "all"] == [("cfg1", "cfg2")]
+    assert summary.seeds[0].mean_change is None
 
 
 def test_means_over_seeds():
     seeds = [spider_rows(f"cfg1-seed{seed}", set(range(20 + seed))) for seed in (1, 2, 3)]
     summary, rows = summary_of(spider_rows("base", set(range(10))), *seeds)
-    (spread,) = summary["seeds"]
-    assert (spread["configuration"], spread["seeds"], spread["mean"]) == ("cfg1", 3, pytest.approx(0.55))
-    assert (spread["mean_change"], spread["change_deviation"]) == pytest.approx((0.3, 0.025))
-    assert "cfg1, 3 seeds: SQL +30.0 points (sd 2.5)" in summary_lines(summary, rows)
+    (spread,) = summary.seeds
+    assert (spread.configuration, spread.seeds, spread.mean) == ("cfg1", 3, pytest.approx(0.55))
+    assert (spread.mean_change, spread.change_deviation) == pytest.approx((0.3, 0.025))
+    assert "cfg1, 3 seeds: SQL +30.0 points (sd 2.5)" in lines_of(summary, rows)
 
 
 def test_what_was_trained_or_asked_otherwise_is_not_averaged():
     parts = [spider_rows("cfg1-seed1", set(range(32))), spider_rows("cfg1-seed2", set(range(16)))]
     summary, _ = summary_of(*parts, recipes=("rank 8", "rank 16"))
-    assert [(spread["adapters"], spread["mean"]) for spread in summary["seeds"]] == [
+    assert [(spread.adapters, spread.mean) for spread in summary.seeds] == [
         (["cfg1-seed1"], 0.8),
         (["cfg1-seed2"], 0.4),
     ]
@@ -169,7 +182,7 @@ def test_every_verdict_is_told_when_the_suites_have_different_seeds():
     spider = [spider_rows(f"cfg1{seed}", set(range(26))) for seed in ("", "-seed7")]
     mmlu = [mmlu_rows("base", set(range(24))), mmlu_rows("cfg1", set(range(12)))]
     summary, rows = summary_of(spider_rows("base", set(range(10))), *spider, *mmlu)
-    lines = summary_lines(summary, rows)
+    lines = lines_of(summary, rows)
     assert "cfg1: MMLU -40.0: loss shown" in lines
     assert "cfg1, 2 seeds: SQL +40.0 points (sd 0.0)" in lines
 
@@ -178,12 +191,12 @@ def test_seeds_of_one_configuration_are_no_configurations_to_compare():
     summary, _ = summary_of(
         spider_rows("cfg1-seed1", {1}), spider_rows("cfg1-seed2", {2}), spider_rows("cfg2-seed2", {3})
     )
-    assert {(c["against"], c["adapter"]) for c in summary["comparisons"]} == {("cfg1-seed2", "cfg2-seed2")}
+    assert {(c.against, c.adapter) for c in summary.comparisons} == {("cfg1-seed2", "cfg2-seed2")}
 
 
 def test_the_section_is_short_and_narrow(gain_and_loss):
     summary, rows = gain_and_loss
-    lines = summary_lines(summary, rows)
+    lines = lines_of(summary, rows)
     assert len(lines) <= 24  # and one that names the files
     assert max(map(len, lines)) <= 80
     assert "  right by the official evaluator's rules: 10, 30, 36; by BIRD's: 10, 28, 36" in lines

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from fixtures.answers.workers import check_workers, visible_gpus
+from fixtures.study.gpus import WorkersError, check_workers, visible_gpus
 from trainer.study.experiment import EXPERIMENTS
 
 LISTED = "GPU 0: NVIDIA H200 (UUID: GPU-1)\nGPU 1: NVIDIA H200 (UUID: GPU-2)\n"
@@ -89,7 +89,7 @@ def test_gpus_are_those_that_cuda_would_use(listed, variable, gpus, machine, mon
     [(4, 2, "4 workers, but 2 GPUs"), (2, 1, "2 workers, but 1 GPU, and .* Use -n 1"), (2, 0, "but no GPU")],
 )
 def test_more_workers_than_gpus_are_refused(workers, gpus, message):
-    with pytest.raises(pytest.UsageError, match=message):
+    with pytest.raises(WorkersError, match=message):
         check_workers(workers, gpus)
     check_workers(gpus, gpus or 1)
 

@@ -174,11 +174,7 @@ def _explain(problem: dict) -> str:
 
 
 def _known_keys(parents: list[str]) -> list[str]:
-    sections = {
-        "base_model": BaseModelSettings,
-        "spider": SpiderSettings,
-        "mmlu": MmluSettings,
-        "adapters": AdapterSettings,
-        "endpoint": EndpointSettings,
-    }
-    return list((sections[parents[0]] if parents and parents[0] in sections else Experiment).model_fields)
+    if not parents:
+        return list(Experiment.model_fields)
+    section = AdapterSettings if parents[0] == "adapters" else Experiment.model_fields[parents[0]].annotation
+    return list(section.model_fields)

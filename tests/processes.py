@@ -6,6 +6,7 @@ not about starting up need not pay for them each time.
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,7 @@ def run_pytest(
         process.start()
         process.join(timeout_s)
         if process.exitcode is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # with the workers that it has started
             raise subprocess.TimeoutExpired(["pytest", *arguments], timeout_s)
         return subprocess.CompletedProcess(arguments, process.exitcode, out.read_text(), err.read_text())
 
@@ -47,6 +48,7 @@ def run_pytest(
 def _run(arguments: list[str], cwd: str, environment: dict[str, str], out: str, err: str) -> None:
     import pytest
 
+    os.setsid()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)

@@ -1,63 +1,14 @@
 """A suite of which no file of the report knows stands on the page as ours do."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
 from fixtures.questions.plugin import BUILT_IN
-from fixtures.questions.row import Row, Status
-from fixtures.questions.suite import Side, Suite
 from fixtures.report.page import report_section
 from fixtures.results.score_sets import ScoreSet
+from tests.unit.sums import SUMS, sum_rows
 from tests.unit.test_html_report import Page, resummarise
-
-
-class SumRow(Row):
-    """A row of a suite of which no file of the report knows: no reason, no details, no class of error."""
-
-    JUDGED = ("chosen", "correct")
-
-    chosen: str | None = None
-    correct: int | None = None
-    reason: str | None = None
-    status: Status = "errored"
-
-    group = property(lambda self: "small" if int(self.number) < 10 else "large")
-    cluster = property(lambda self: f"{int(self.number)} plus")
-    right = property(lambda self: bool(self.correct))
-    asked_text = property(lambda self: f"{int(self.number)} + 2")
-    gold_text = property(lambda self: f"B. {int(self.number) + 2}")
-    answer_text = property(lambda self: self.chosen or "")
-    why = property(lambda self: "another sum")
-
-
-def sums_suite(groups=()):
-    """Twenty sums, each with four options."""
-    return Suite(
-        name="arithmetic",
-        side=Side.COST,
-        row=SumRow,
-        tests=Path(__file__),
-        open=lambda experiment, options: None,
-        test_id=lambda row: row.question,
-        short="sums",
-        dataset="Sums",
-        split="test",
-        metric="accuracy",
-        title="Sums, most likely option",
-        group_title="size",
-        groups=groups,
-        cluster_title="first term",
-    )
-
-
-def sum_rows(slug, right):
-    """The answers of one adapter to all sums, of which the first are ``right``."""
-    answered = [{"chosen": "B", "correct": 1} if n < right else {"chosen": "C", "correct": 0} for n in range(20)]
-    return [
-        SumRow(suite="arithmetic", adapter=slug, question=f"sum-{n:04d}", status="scored", **found)
-        for n, found in enumerate(answered)
-    ]
 
 
 @pytest.fixture(params=[("small", "large"), ()], ids=["groups", "no-groups"])
@@ -65,7 +16,7 @@ def three_suites(made_up_study, made_up_manifest, request):
     """A study of ours with a third suite: base 15 of 20 sums right, cfg1 all."""
     summary, rows = made_up_study({"base": range(40), "cfg1": range(100)}, {"base": range(120), "cfg1": range(120)})
     manifest = made_up_manifest(["base", "cfg1"])
-    suites = (*BUILT_IN, sums_suite(request.param))
+    suites = (*BUILT_IN, replace(SUMS, groups=request.param))
     sets = [
         ScoreSet(suite="arithmetic", adapter=slug, settings=slug, judged="sums", base="base", weights=slug)
         for slug in ("base", "cfg1")

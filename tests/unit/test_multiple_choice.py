@@ -2,6 +2,7 @@
 
 import math
 
+import numpy
 import pytest
 
 from custom_metrics.multiple_choice import choose_cloze, choose_letter, letter_mass
@@ -16,7 +17,6 @@ def test_the_most_likely_letter_is_chosen(position):
 
 def test_a_tie_goes_to_the_first_option():
     """numpy's argmax, which lm-evaluation-harness uses, takes the first of equal values."""
-    numpy = pytest.importorskip("numpy")
     tied = [-2.0, -1.0, -1.0, -1.0]
     assert choose_letter(tied) == "ABCD"[numpy.argmax(tied)] == "B"
     assert choose_cloze([-4.0, -2.0, -6.0, -8.0], [4, 2, 6, 8]) == "A"

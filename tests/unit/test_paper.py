@@ -1,25 +1,18 @@
 """The technical report: what it says follows from the data, and what a model wrote stays text."""
 
 import io
-from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
 
 import pypdf
 import pytest
 
 from fixtures.questions.mmlu.suite import MMLU
 from fixtures.questions.plugin import BUILT_IN
-from fixtures.questions.row import Row, Status
-from fixtures.questions.suite import Evidence, Prose, Side, Steps, Suite
 from fixtures.report.article.paired_changes import groups
 from fixtures.report.article.report import report
 from fixtures.report.article.typesetting import typeset
 from fixtures.report.paper import check_writable, pytest_configure, write_paper
 from fixtures.results.files import write_json, write_rows
-from fixtures.results.score_sets import ScoreSet
-from fixtures.results.summary import summarise
 
 BASE = {"base": range(50)}, {"base": range(120)}
 GAIN = {**BASE[0], "cfg1": range(150)}
@@ -239,137 +232,3 @@ def test_categories_too_small_to_show_any_loss_are_said_to_be(made_up_study):
     summary, _ = made_up_study({"base": [0]}, {"base": range(9), "cfg1": range(9)}, {"spider": 1, "mmlu": 9})
     _, paragraph, *_ = groups(summary, MMLU)
     assert "no loss could be shown, however large" in str(paragraph) and "100" not in str(paragraph)
-
-
-def test_a_third_suite_without_groups_or_prose_has_its_tables(made_up_study, manifest):
-    """Nothing of it is known to the report but its value."""
-    bare = {"groups": (), "prose": type(MMLU.prose)(), "splitting": None, "facts": None, "side": Side.COST}
-    chess = replace(MMLU, name="chess", short="chess", dataset="Chess puzzles", **bare)
-    summary, rows = made_up_study(*LOSS)
-    renamed = [row.model_copy(update={"suite": "chess"}) if row.suite == "mmlu" else row for row in rows]
-    of_chess = {
-        name: [
-            entry.model_copy(update={"suite": "chess"}) if entry.suite == "mmlu" else entry
-            for entry in getattr(summary, name)
-            if getattr(entry, "group", "all") == "all"
-        ]
-        for name in ("accuracies", "comparisons", "seeds", "flips")
-    }
-    of_chess["questions"] = {"spider": 200, "chess": 150}
-    found = summary.model_copy(update=of_chess | {"splits": [], "clusters": []})
-    text = " ".join(pages_of(typeset(report(found, renamed, manifest(summary), (BUILT_IN[0], chess)))))
-    assert "Cost: accuracy on Chess puzzles" in text and "Paired changes on Chess puzzles" in text
-    assert "cfg1 paid for its gain: 50.0 points of SQL for 20.0 points of chess" in text
-    assert "Cost is measured on Chess puzzles: 150 questions." in text and "MMLU" not in text.split("References")[0]
-
-
-class SumRow(Row):
-    """A row that says no more than it must; a wrong one has a class."""
-
-    JUDGED: ClassVar = ("correct",)
-
-    correct: int | None = None
-    reason: str | None = None
-    status: Status = "errored"
-
-    group = property(lambda self: "")
-    cluster = property(lambda self: f"{int(self.number) % 5} plus")
-    right = property(lambda self: bool(self.correct))
-    asked_text = property(lambda self: f"{int(self.number)} + 2")
-    gold_text = property(lambda self: str(int(self.number) + 2))
-    answer_text = property(lambda self: "0")
-    why = property(lambda self: "another sum")
-    error = property(lambda self: None if self.right else "off by one")
-
-
-SUMS = Suite(
-    name="arithmetic",
-    side=Side.COST,
-    row=SumRow,
-    tests=Path(__file__),
-    open=lambda experiment, options: None,
-    test_id=lambda row: row.question,
-    short="sums",
-    dataset="Sums",
-    split="test",
-    metric="accuracy",
-    title="Sums, most likely option",
-    cluster_title="first term",
-)
-
-
-@pytest.fixture
-def with_sums(made_up_study, manifest):
-    """``with_sums(study, right, suite)``: the text of a report on a study and twenty sums more.
-
-    ``right``: how many of them each adapter has right.
-    """
-
-    def text(study, right, suite=SUMS):
-        summary, rows = made_up_study(*study)
-        sums = [
-            SumRow(suite=suite.name, adapter=slug, question=f"sum-{n:04d}", correct=int(n < number), status="scored")
-            for slug, number in right.items()
-            for n in range(20)
-        ]
-        hashes = dict.fromkeys(("settings", "judged", "base", "weights"), "cdef")
-        sets = manifest(summary).score_sets
-        sets += [ScoreSet(suite=suite.name, adapter=slug, **hashes) for slug in right]
-        found, suites, totals = [*rows, *sums], (*BUILT_IN, suite), summary.questions | {suite.name: 20}
-        summary = summary.model_copy(update=summarise(found, suites, sets, totals, 0.05))
-        told = report(summary, found, manifest(summary).model_copy(update={"score_sets": sets}), suites)
-        return " ".join(pages_of(typeset(told)))
-
-    return text
-
-
-def test_what_two_suites_cost_is_one_verdict(with_sums):
-    """What was kept on one is not "nothing stands against the gain" where a loss is shown on the other."""
-    text = with_sums(NO_LOSS, {"base": 15, "cfg1": 8})
-    paid = "cfg1 paid for its gain: 50.0 points of SQL for 35.0 points of sums, 1.4 gained for each point lost. Such"
-    assert paid in text and "nothing stands against" not in text and "Take cfg1" not in text
-    assert "Every adapter that gained on SQL also lost on sums: whether" in text
-    assert "Sums: 20 questions show a change four times in five only from 36.6 points on" in text
-    assert "Fig. 3 and Fig. 4 set gain against cost" in text and "Sums by" not in text
-    text = with_sums(LOSS, {"base": 15, "cfg1": 8})
-    assert "paid for its gain: 50.0 points of SQL for 20.0 points of MMLU and 35.0 points of sums. Such" in text
-    text = with_sums(NO_LOSS, {"base": 15, "cfg1": 20})
-    assert "cfg1 gained on SQL, kept MMLU within 5 points and" in text and "Such a price" not in text
-
-
-def test_a_third_suite_alone_makes_a_report(with_sums):
-    text = with_sums(({}, {}), {"base": 15, "cfg1": 20})
-    assert "On Sums cfg1 gained 25.0 points" in text and "No recommendation" in text
-    assert "A question that could not be measured is errored" in text
-    assert "Execution accuracy is the share" not in text and "Error analysis" not in text
-
-
-@pytest.mark.parametrize(
-    ("brought", "said"),
-    [
-        pytest.param({"data": lambda rows, settings, total: f"{total} sums, {settings}."}, "20 sums, {}.", id="data"),
-        pytest.param(
-            {"metric": lambda settings: Steps("Sums are added;", (), ("Reply", "Sum"), "The way of a sum", "Done.")},
-            "Sums are added; Fig. 1 shows the way of one answer. Done.",
-            id="metric-of-one-score",
-        ),
-        pytest.param(
-            {"evidence": lambda rows, _: Evidence(tuple({"Predicted": f"{r.number}\x1b[31m"} for r in rows))},
-            "Question sum-0008 Predicted 0008?[31m Class off by one Reason another sum",
-            id="evidence",
-        ),
-        pytest.param(
-            {}, "Question sum-0008 Question text 8 + 2 Gold 10 Predicted 0 Class off by one", id="no-evidence"
-        ),
-    ],
-)
-def test_a_plugins_suite_may_bring_any_part_of_the_prose(with_sums, brought, said):
-    """The experiment has no section for it."""
-    suite = replace(SUMS, error_classes=True, prose=Prose(**brought))
-    text = with_sums(({}, {}), {"base": 15, "cfg1": 8}, suite)
-    assert said in text and text.count("ERROR ANALYSIS") + text.count("Error analysis") == 1
-
-
-def test_two_suites_of_the_gain_may_name_their_groups_alike(with_sums):
-    suite = replace(SUMS, side=Side.GAIN, groups=("",), group_title="hardness", metric="BLEU score")
-    assert "BLEU score by hardness" in with_sums(LOSS, {"base": 15, "cfg1": 8}, suite)

@@ -18,8 +18,7 @@ class SumRow(Row):
     status: Status = "errored"
 
     group = property(lambda self: "small" if int(self.number) < 10 else "large")
-    cluster = property(lambda self: f"{int(self.number) } plus")
-    right = property(lambda self: bool(self.correct))
+    cluster = property(lambda self: f"{int(self.number)} plus")
     asked_text = property(lambda self: f"{int(self.number)} + 2")
     gold_text = property(lambda self: f"B. {int(self.number) + 2}")
     answer_text = property(lambda self: self.chosen or "")

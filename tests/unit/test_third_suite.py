@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,9 +63,97 @@ def test_the_page_and_the_paper_show_it(finished):
 
 
 def test_without_the_plugin_its_results_are_left_alone(finished, pytestconfig, tmp_path):
-    command = [sys.executable, "-m", "pytest", "-m", "mmlu", "--adapter=base", "--max-samples=2"]
+    """A run that cannot read them keeps them, and a report says what it leaves out."""
+    folder = tmp_path / "results"
+    shutil.copytree(finished[0], folder)
+    results = folder / "miniature"
+    before = (results / "scores.jsonl").read_text()
+
+    def run(*arguments, plugin=()):
+        command = [sys.executable, "-m", "pytest", *plugin, *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(folder)}
+        ended = subprocess.run(command, cwd=pytestconfig.rootpath, env=environment, capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    run("-m", "mmlu", "--adapter=base", "--max-samples=2", f"--results={folder}")
+    assert len(list((results / "scores").glob("arithmetic-*.jsonl"))) == 2
+    assert (results / "scores.jsonl").read_text().endswith(before)
+    with_it = run(f"--report-from={results}", plugin=("-p", "arithmetic"))
+    assert re.search(r"^  cfg1 +20 +\d+ +0 ", with_it, re.MULTILINE) and "left out" not in with_it
+    without = run(f"--report-from={results}")
+    assert "left out is arithmetic, a suite of a plugin that is not loaded: add -p PLUGIN" in without
+    assert "Sums" not in without
+    run("-m", "mmlu", "--adapter=base", "--max-samples=2", f"--results={tmp_path}/more", f"--compare={results}")
+
+
+FAULTS = """
+from dataclasses import replace
+
+WAYS = {
+    2: dict(chosen="A", correct=None),
+    3: dict(chosen="A"),
+    4: dict(chosen="A", correct=2),
+    5: dict(chosen="A", correct=0, terms=99),
+    6: dict(chosen="A", correct=0, text="huge"),
+}
+
+
+class FaultyRow(SumRow):
+    JUDGED = ("chosen",)
+
+    group = property(lambda self: self.text if self.text == "huge" else SumRow.group.fget(self))
+
+
+class Faulty(Sums):
+    def row(self, question, adapter):
+        text = "huge" if question.n == 6 else "a sum"
+        return FaultyRow(suite="faulty", adapter=adapter, question=question.id, terms=question.n, text=text, gold="B")
+
+    def judge(self, question, row, answer):
+        return row.judged(**WAYS.get(question.n, dict(chosen="A", correct=0)))
+
+
+class Long(Sums):
+    def prompts(self, questions, tuned):
+        return [Prompt(text="1 + 2 = 3. " * 3000) for q in questions]
+
+
+def _suite(name, questions, row=SumRow):
+    return replace(ARITHMETIC, name=name, open=lambda experiment, options: questions, row=row, tests=Path(__file__))
+
+
+def pytest_text_to_sql_suites():
+    return [ARITHMETIC, _suite("long", Long()), _suite("faulty", Faulty(), FaultyRow)]
+
+
+@pytest.mark.long
+def test_long(task, score, record_score):
+    record_score(score)
+
+
+@pytest.mark.faulty
+def test_faulty(task, score, record_score):
+    record_score(score)
+"""
+
+
+def test_what_a_suite_gets_wrong_is_errored_and_not_counted(pytestconfig, tmp_path):
+    """A score that is none, a changed question, a group of no table; and another suite with the same ids is well."""
+    (tmp_path / "faults.py").write_text(PLUGIN.read_text() + FAULTS)
+    command = [sys.executable, "-m", "pytest", "-p", "faults", "-m", "faulty or long", "--adapter=base"]
     ended = subprocess.run(
-        [*command, f"--results={finished[0]}"], cwd=pytestconfig.rootpath, capture_output=True, text=True
+        [*command, f"--results={tmp_path}"],
+        cwd=pytestconfig.rootpath,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert len(list((finished[0] / "miniature" / "scores").glob("arithmetic-*.jsonl"))) == 2
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "exit status 1: 25 questions errored" in ended.stdout
+    rows = [json.loads(line) for line in (tmp_path / "miniature" / "scores.jsonl").read_text().splitlines()]
+    reasons = {row["question"]: row.get("reason") for row in rows if row["suite"] == "faulty"}
+    assert {name for name, reason in reasons.items() if reason} == {f"sum-{n:04d}" for n in range(2, 7)}
+    assert "judging changed what was asked: terms" in reasons["sum-0005"]
+    assert "sum-0006 is of the size 'huge': no small, large" in reasons["sum-0006"]
+    assert all("tokens" in row["reason"] for row in rows if row["suite"] == "long")

@@ -1,19 +1,18 @@
 """One training: all that decides what comes of it, and where that goes. Reads data and identities, imports no torch."""
 
-import difflib
 import hashlib
 import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
 from trainer.rows.batches import QUESTIONS_PER_SCHEMA
 from trainer.rows.texts import TrainingText, data_hash, training_texts
 from trainer.spider.folder import open_spider
-from trainer.study.experiment import AdapterSettings, BaseModelSettings, Experiment, ExperimentError
+from trainer.study.experiment import AdapterSettings, BaseModelSettings, Experiment, ExperimentError, did_you_mean
 from trainer.study.identity import base_identity, tokenizer_identity
 
 # Settings that change no more than the rounding, and one that is told by another name.
@@ -50,7 +49,7 @@ class LoraRun:
     @cached_property
     def texts(self) -> list[TrainingText]:
         """What it is trained on, in file order. Raises ExperimentError."""
-        return training_texts(open_spider(self.spider), self.seed, self.max_train_samples)
+        return _texts(self.spider, None if self.max_train_samples is None else self.seed, self.max_train_samples)
 
     @cached_property
     def identity(self) -> dict:
@@ -98,6 +97,12 @@ class LoraRun:
         return f"{self.adapter} seed {self.seed}"
 
 
+@cache
+def _texts(spider: str, seed: int | None, max_samples: int | None) -> list[TrainingText]:
+    """Configurations and seeds of one process share them; only a sample depends on the seed."""
+    return training_texts(open_spider(spider), seed, max_samples)
+
+
 def lora_run(
     experiment: Experiment,
     name: str,
@@ -114,10 +119,9 @@ def lora_run(
         ExperimentError: the experiment has no such configuration.
     """
     if name not in experiment.adapters:
-        close = difflib.get_close_matches(name, experiment.adapters, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ExperimentError(
-            f"unknown adapter {name!r}.{hint} Experiment {experiment.name!r} has {', '.join(experiment.adapters)}."
+            f"unknown adapter {name!r}.{did_you_mean(name, experiment.adapters)} "
+            f"Experiment {experiment.name!r} has {', '.join(experiment.adapters)}."
         )
     seed = experiment.seed if seed is None else seed
     suffix = "" if max_train_samples is None else f"-n{max_train_samples}"

@@ -54,6 +54,8 @@ _CLASS_OF_KIND = {
     "time limit": ErrorClass.TIME_LIMIT,
     "row cap": ErrorClass.ROW_CAP,
 }
+# A wrong answer of these classes is an error message or nothing at all: whoever asked can see that it failed.
+VISIBLE = frozenset(_CLASS_OF_KIND.values())
 # In the order in which they are looked for: nearest to the data first.
 _CHECKS = (
     (ErrorClass.TABLES, query_differences.missing_tables),

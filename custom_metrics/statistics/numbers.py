@@ -11,6 +11,11 @@ def percent(fraction: float | None) -> str:
     return NONE if fraction is None else f"{100 * fraction:.1f}%"
 
 
+def share_or_count(value: float | int | None) -> str:
+    """A fraction in per cent, a number as it is."""
+    return str(value) if isinstance(value, int) else percent(value)
+
+
 def points(fraction: float | None) -> str:
     """A difference in percentage points, signed: ``+51.0``; a dash where there is no number."""
     return NONE if fraction is None else f"{100 * fraction:+.1f}"

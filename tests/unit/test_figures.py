@@ -11,6 +11,7 @@ import pytest
 from fixtures.questions.mmlu.suite import MMLU
 from fixtures.questions.spider.suite import SPIDER
 from fixtures.report import figures
+from fixtures.report.svg import to_svg
 from fixtures.results.types import Summary
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -45,7 +46,7 @@ def summary(made_up_study):
 
 @pytest.mark.parametrize("draw", ALL)
 def test_an_svg_scales_takes_the_colour_of_the_text_and_is_valid_xml(draw, summary):
-    text = figures.to_svg(draw(summary))
+    text = to_svg(draw(summary))
     root = ElementTree.fromstring(text)
     assert root.tag == f"{SVG}svg" and len(root.get("viewBox").split()) == 4
     assert "width" not in root.attrib and "height" not in root.attrib
@@ -56,18 +57,18 @@ def test_an_svg_scales_takes_the_colour_of_the_text_and_is_valid_xml(draw, summa
 
 @pytest.mark.parametrize("draw", ALL)
 def test_the_same_data_gives_the_same_bytes(draw, summary):
-    assert figures.to_svg(draw(summary)) == figures.to_svg(draw(summary))
+    assert to_svg(draw(summary)) == to_svg(draw(summary))
 
 
 def test_several_svgs_can_stand_in_one_page(summary):
-    roots = [ElementTree.fromstring(figures.to_svg(draw(summary))) for draw in ALL]
+    roots = [ElementTree.fromstring(to_svg(draw(summary))) for draw in ALL]
     ids = [element.get("id") for root in roots for element in root.iter() if element.get("id")]
     assert len(ids) == len(set(ids))
 
 
 @pytest.mark.parametrize("draw", ALL)
 def test_every_reference_in_an_svg_has_its_target(draw, summary):
-    root = ElementTree.fromstring(figures.to_svg(draw(summary)))
+    root = ElementTree.fromstring(to_svg(draw(summary)))
     ids = {element.get("id") for element in root.iter()}
     values = [value for element in root.iter() for value in element.attrib.values()]
     targets = {target for value in values for target in re.findall(r"^#([^)]+)$|url\(#(.+?)\)", value)}
@@ -76,7 +77,7 @@ def test_every_reference_in_an_svg_has_its_target(draw, summary):
 
 
 def test_the_text_alternatives_tell_the_numbers(summary):
-    said = [ElementTree.fromstring(figures.to_svg(draw(summary))).findtext(f"{SVG}desc") for draw in ALL]
+    said = [ElementTree.fromstring(to_svg(draw(summary))).findtext(f"{SVG}desc") for draw in ALL]
     assert "cfg2: SQL +35.0 (+" in said[0] and "MMLU -20.0 (-" in said[0]
     assert said[1].startswith("easy: base 13 of 50, cfg1-seed1 35 of 50, cfg1-seed2 38 of 50, cfg2 30 of 50.")
     assert "STEM: base 40 of 50" in said[2] and "cfg2 30 of 50" in said[2]
@@ -116,7 +117,7 @@ def test_a_hostile_name_is_drawn_as_text(made_up_study):
     part = Summary.model_validate(json.loads(json.dumps(made.model_dump()).replace("\\u0000", "\\u0000\\ud800")))
     assert any("\ud800" in slug for slug in part.adapters)
     for draw in ALL:
-        text = figures.to_svg(draw(part))
+        text = to_svg(draw(part))
         ElementTree.fromstring(text)
         assert "<script" not in text
 

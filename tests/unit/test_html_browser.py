@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fixtures.questions.plugin import BUILT_IN
 from fixtures.report.page import report_section
-from tests.unit.test_html_third_suite import sum_rows, sums_suite
+from tests.unit.sums import SUMS, sum_rows
 
 pytestmark = pytest.mark.slow
 
@@ -118,7 +119,7 @@ def test_marks_stand_where_the_texts_differ(watched, made_up_study, made_up_mani
 
 def test_a_third_suite_can_be_filtered_for(watched, made_up_study, made_up_manifest, tmp_path):
     summary, rows = made_up_study({"base": range(40)}, {})
-    suites = (*BUILT_IN, sums_suite(("small", "large")))
+    suites = (*BUILT_IN, replace(SUMS, groups=("small", "large")))
     show(watched, tmp_path, summary, [*rows, *sum_rows("base", 0)], made_up_manifest(["base"]), suites)
     watched.get_by_label("Suite").select_option("sums")
     assert watched.locator("#found").inner_text() == "20 of 220 answers; 1 to 20 shown"

@@ -7,7 +7,7 @@ from trainer.run import LoraRun
 from trainer.study.experiment import ExperimentError
 
 # What PEFT writes to be filled in, which says nothing of this adapter.
-_EMPTY_CARD = "# Model Card for Model ID"
+EMPTY_CARD = "# Model Card for Model ID"
 
 
 def push_adapter(run: LoraRun, hub_id: str) -> str:
@@ -44,7 +44,7 @@ def push_adapter(run: LoraRun, hub_id: str) -> str:
 
 
 def _write_card(run: LoraRun, path: Path) -> None:
-    if path.is_file() and _EMPTY_CARD not in path.read_text(encoding="utf-8"):
+    if path.is_file() and EMPTY_CARD not in path.read_text(encoding="utf-8"):
         return
     from huggingface_hub import ModelCardData
 

@@ -25,7 +25,7 @@ class TrainingText:
     completion: str
 
 
-def training_texts(spider: SpiderFolder, seed: int, max_samples: int | None = None) -> list[TrainingText]:
+def training_texts(spider: SpiderFolder, seed: int | None, max_samples: int | None = None) -> list[TrainingText]:
     """Every training question, or ``max_samples`` of them drawn with ``seed``.
 
     Raises:

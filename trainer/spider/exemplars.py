@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import statistics
+from itertools import islice
 from random import Random
 
 from trainer.spider.entries import SpiderDataError
@@ -52,7 +53,7 @@ def _drawn(spider: SpiderFolder, seed: int, wanted: int) -> list[SpiderQuestion]
         if len(drawn) < wanted and _length(spider.schemas[name]) <= median:
             own = [question for question in questions if question.db_id == name]
             rng.shuffle(own)
-            drawn += [question for question in own if _compiles(spider.schemas[name], question.gold_sql)][:1]
+            drawn += islice((question for question in own if _compiles(spider.schemas[name], question.gold_sql)), 1)
     return drawn
 
 

@@ -5,6 +5,7 @@ Shipped experiments lie in ``trainer/experiments/``. Training and evaluation bot
 
 import difflib
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -154,11 +155,16 @@ def load_experiment(name_or_path: str) -> Experiment:
         raise ExperimentError(f"experiment file {str(path)!r}:\n{problems}") from error
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint, a space before it, at the name in ``known`` that ``name`` may stand for; empty where none is near."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
 def _unknown_experiment(name: str) -> str:
-    close = difflib.get_close_matches(name, shipped_experiments(), n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    shipped = ", ".join(shipped_experiments())
-    return f"unknown experiment {name!r}.{hint} Shipped: {shipped}; or give a path to a TOML file."
+    shipped = shipped_experiments()
+    hint = did_you_mean(name, shipped)
+    return f"unknown experiment {name!r}.{hint} Shipped: {', '.join(shipped)}; or give a path to a TOML file."
 
 
 def _explain(problem: dict) -> str:
@@ -166,8 +172,7 @@ def _explain(problem: dict) -> str:
     location = [str(part) for part in problem["loc"]]
     key = ".".join(location)
     if problem["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(location[-1], _known_keys(location[:-1]), n=1)
-        return f"unknown key {key!r}." + (f" Did you mean {close[0]!r}?" if close else "")
+        return f"unknown key {key!r}.{did_you_mean(location[-1], _known_keys(location[:-1]))}"
     if problem["type"] == "missing":
         return f"key {key!r} is missing."
     return f"{key} = {problem['input']!r}: {problem['msg']}"

@@ -157,3 +157,18 @@ def test_what_a_suite_gets_wrong_is_errored_and_not_counted(pytestconfig, tmp_pa
     assert "judging changed what was asked: terms" in reasons["sum-0005"]
     assert "sum-0006 is of the size 'huge': no small, large" in reasons["sum-0006"]
     assert all("tokens" in row["reason"] for row in rows if row["suite"] == "long")
+
+
+@pytest.mark.parametrize(
+    ("fact", "owner"), [("exemplars", "spider"), ("chosen", "the manifest"), ("score_sets", "the manifest")]
+)
+def test_a_fact_that_would_replace_another_is_refused_before_a_model_loads(pytestconfig, tmp_path, fact, owner):
+    changed = PLUGIN.read_text().replace('"twenty sums", {}', f'"twenty sums", {{"{fact}": ["mine"]}}')
+    assert fact in changed
+    (tmp_path / "named_alike.py").write_text(changed)
+    command = [sys.executable, "-m", "pytest", "-p", "named_alike", "-m", "arithmetic", f"--results={tmp_path}"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(command, cwd=pytestconfig.rootpath, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 4
+    said = f"ERROR: suite 'arithmetic' calls a fact '{fact}', as does {owner}. Give it another name"
+    assert said in ended.stderr.splitlines()

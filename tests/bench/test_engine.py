@@ -91,7 +91,7 @@ def gpu_engine():
         pytest.skip("no GPU")
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from fixtures.engines import transformers_engine
+    from fixtures.engines import adapted_model, transformers_engine
 
     torch.manual_seed(0)
     with pytest.MonkeyPatch.context() as patched:
@@ -106,7 +106,7 @@ def gpu_engine():
             model.set_attn_implementation(attention)
             return model
 
-        patched.setattr(transformers_engine, "load_model", random_model)
+        patched.setattr(adapted_model, "load_model", random_model)
         engine = transformers_engine.TransformersEngine(load_experiment("miniature").base_model)
     engine._ends = torch.tensor([LLAMA_3_8B["vocab_size"] - 1], device="cuda")
     return engine
@@ -170,8 +170,10 @@ def test_generation_on_a_gpu(gpu_engine, capsys):
     plain = seconds(lambda: plain_generate(gpu_engine, prompts), repeats=1)
     floor = 2 * PARAMETERS_A_TOKEN * prompt_tokens(gpu_engine, prompts, 330, 1) / matrix_rate()
     settings = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-    gpu_engine._model = get_peft_model(gpu_engine._model, settings, "adapter0", autocast_adapter_dtype=False).eval()
-    gpu_engine._attached = {"cfg1": "adapter0"}
+    gpu_engine.models._model = get_peft_model(
+        gpu_engine.models.base, settings, "adapter0", autocast_adapter_dtype=False
+    ).eval()
+    gpu_engine.models._attached = {"cfg1": "adapter0"}
     tuned = seconds(
         lambda: list(gpu_engine.generate(prompts, Adapter("cfg1", "cfg1", "configuration"), max_new_tokens=48))
     )
@@ -186,4 +188,4 @@ def plain_generate(engine, prompts: list[Prompt]) -> None:
     texts = [prompt.text for prompt in prompts[:64]]
     inputs = engine.tokenizer(texts, return_tensors="pt", padding=True, padding_side="left").to("cuda")
     inputs.pop("token_type_ids", None)
-    engine._model.generate(**inputs, max_new_tokens=48, min_new_tokens=48, do_sample=False, pad_token_id=0)
+    engine.models.base.generate(**inputs, max_new_tokens=48, min_new_tokens=48, do_sample=False, pad_token_id=0)

@@ -65,5 +65,5 @@ def test_every_reply_is_the_same_in_batches_of_1_and_64(engine, experiment, adap
 
 def test_every_reply_of_a_merged_adapter_is_the_same(engine, experiment, adapter):
     beside = replies(engine, experiment, adapter, 64)
-    engine._load()
+    engine.models.load()
     assert replies(engine, experiment, replace(adapter, merged=True), 64) == beside

@@ -62,7 +62,7 @@ def test_an_adapter_that_does_not_fit_leaves_nothing_behind(engine, adapter, spo
     good, bad = adapter("good"), adapter("bad", spoil)
     base, tuned = asked(engine, BASE), asked(engine, good)
     if first:
-        engine._load()
+        engine.models.load()
     with pytest.raises(EngineError, match="'bad' does not fit the base model"):
         asked(engine, bad)
     assert asked(engine, BASE) == base
@@ -74,7 +74,7 @@ def test_a_merged_adapter_says_what_it_says_unmerged(engine, adapter, scale):
     plain = replace(adapter("good"), scale=scale)
     unmerged = dict(engine.generate(PROMPTS, plain, max_new_tokens=24)), asked(engine, plain)
     base = asked(engine, BASE)
-    engine._load()
+    engine.models.load()
     merged = replace(plain, merged=True)
     assert dict(engine.generate(PROMPTS, merged, max_new_tokens=24)) == unmerged[0]
     for one, other, without in zip(asked(engine, merged), unmerged[1], base, strict=True):

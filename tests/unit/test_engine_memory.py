@@ -61,12 +61,12 @@ def test_who_holds_the_memory_is_said():
 def test_a_model_that_finds_no_memory_is_one_line(monkeypatch):
     import torch
 
-    from fixtures.engines import transformers_engine
+    from fixtures.engines import adapted_model, transformers_engine
 
     def full(*_, **__):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(transformers_engine, "load_model", full)
+    monkeypatch.setattr(adapted_model, "load_model", full)
     with pytest.raises(EngineError, match="out of memory while the base model was loaded"):
         transformers_engine.TransformersEngine(load_experiment("miniature").base_model)
 

@@ -53,7 +53,7 @@ def plain_log_likelihood(engine, context, continuation):
     before = engine.tokenizer(context)["input_ids"]
     ids = before + engine.tokenizer(context + continuation)["input_ids"][len(before) :]
     with torch.inference_mode():
-        logits = engine._model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        logits = engine.models.base(torch.tensor([ids])).logits[0].log_softmax(-1)
     return sum(logits[place - 1, ids[place]].item() for place in range(len(before), len(ids)))
 
 
@@ -118,7 +118,7 @@ def test_replies_are_those_of_generate(engine, experiment):
     for prompt, answer in zip(prompts, answers, strict=True):
         messages = [message._asdict() for message in prompt.messages]
         inputs = engine.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")
-        generated = engine._model.generate(**inputs, max_new_tokens=48, do_sample=False)[
+        generated = engine.models.base.generate(**inputs, max_new_tokens=48, do_sample=False)[
             0, inputs["input_ids"].shape[1] :
         ]
         assert answer["reply"] == engine.tokenizer.decode(generated, skip_special_tokens=True).strip()

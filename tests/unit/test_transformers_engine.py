@@ -152,10 +152,10 @@ def little_memory(engine, monkeypatch):
     """``little_memory(n)``: memory runs out where more than ``n`` questions are scored together. The sizes tried."""
     import torch
 
-    from fixtures.engines import transformers_engine
+    from fixtures.engines import answer_kinds
     from fixtures.engines.memory import BatchMemory
 
-    plain = transformers_engine.score_options
+    plain = answer_kinds.score_options
     monkeypatch.setattr(engine, "_memory", BatchMemory())
 
     def limit(most):
@@ -167,7 +167,7 @@ def little_memory(engine, monkeypatch):
                 raise torch.OutOfMemoryError
             return plain(model, questions, device, **options)
 
-        monkeypatch.setattr(transformers_engine, "score_options", score)
+        monkeypatch.setattr(answer_kinds, "score_options", score)
         return tried
 
     return limit
@@ -190,16 +190,16 @@ def test_memory_that_runs_out_halves_the_batch_and_those_that_follow(engine, mml
 def test_a_question_that_does_not_fit_alone_is_errored_alone(engine, mmlu, monkeypatch):
     import torch
 
-    from fixtures.engines import transformers_engine
+    from fixtures.engines import answer_kinds
 
-    plain, longest = transformers_engine.score_options, max(map(len, engine.encoder.prompts(mmlu[0][:9])))
+    plain, longest = answer_kinds.score_options, max(map(len, engine.encoder.prompts(mmlu[0][:9])))
 
     def score(model, questions, device, **options):
         if any(len(question.context) == longest for question in questions):
             raise torch.OutOfMemoryError
         return plain(model, questions, device, **options)
 
-    monkeypatch.setattr(transformers_engine, "score_options", score)
+    monkeypatch.setattr(answer_kinds, "score_options", score)
     answers = dict(engine.log_likelihoods(mmlu[0][:9], [LETTER_OPTIONS] * 9, BASE))
     errors = [answer["error"] for answer in answers.values() if "error" in answer]
     assert len(answers) == 9 and len(errors) < 9

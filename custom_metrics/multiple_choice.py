@@ -32,10 +32,32 @@ def choose_cloze(log_likelihoods: Sequence[float], lengths: Sequence[int]) -> st
     Raises:
         ValueError: as ``choose_letter``, or not four lengths above 0.
     """
+    return choose_letter(by_length(log_likelihoods, lengths))
+
+
+def by_length(log_likelihoods: Sequence[float], lengths: Sequence[int]) -> list[float]:
+    """Log-likelihoods per unit of length, as ``choose_cloze`` compares them.
+
+    Raises:
+        ValueError: as ``choose_cloze``.
+    """
     if len(lengths) != len(LETTERS) or min(lengths) < 1:
         raise ValueError(f"expected four lengths of at least 1, got {list(lengths)!r}")
     _check(log_likelihoods)
-    return choose_letter([value / length for value, length in zip(log_likelihoods, lengths, strict=True)])
+    return [value / length for value, length in zip(log_likelihoods, lengths, strict=True)]
+
+
+def is_tied(log_likelihoods: Sequence[float]) -> bool:
+    """Whether two options or more are exactly as likely as the most likely one; the first of them is chosen.
+
+    Raises:
+        ValueError: as ``choose_letter``.
+
+    >>> is_tied([-2.5, -0.5, -0.5, -7.0]), is_tied([-2.5, -0.5, -2.5, -7.0])
+    (True, False)
+    """
+    _check(log_likelihoods)
+    return list(log_likelihoods).count(max(log_likelihoods)) > 1
 
 
 def letter_mass(log_likelihoods: Sequence[float]) -> float:

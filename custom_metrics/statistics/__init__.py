@@ -8,7 +8,7 @@ this package costs nothing.
 """
 
 from custom_metrics.statistics.clusters import clustered_standard_error
-from custom_metrics.statistics.finding import Finding, finding
+from custom_metrics.statistics.finding import Finding, could_turn, finding
 from custom_metrics.statistics.intervals import Interval, paired_interval, wilson_interval
 from custom_metrics.statistics.paired import PairedComparison, compare_paired, holm, mcnemar_exact, percentage_change
 from custom_metrics.statistics.power import ALPHA, paired_power, questions_needed, smallest_visible_difference
@@ -22,6 +22,7 @@ __all__ = [
     "SeedSpread",
     "clustered_standard_error",
     "compare_paired",
+    "could_turn",
     "finding",
     "holm",
     "mcnemar_exact",

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from custom_metrics.statistics.paired import PairedComparison
+from custom_metrics.statistics.paired import PairedComparison, of_counts
 from custom_metrics.statistics.power import ALPHA
 
 
@@ -25,3 +25,21 @@ def finding(comparison: PairedComparison, margin: float, *, alpha: float = ALPHA
     if comparison.difference and (comparison.p if p is None else p) <= alpha:
         return Finding.GAIN_SHOWN if comparison.difference > 0 else Finding.LOSS_SHOWN
     return Finding.EQUIVALENT if comparison.low > -margin else Finding.NO_LOSS_SHOWN
+
+
+def could_turn(comparison: PairedComparison, margin: float, moved: float) -> bool:
+    """Whether the ``finding`` would be another one if a share ``moved`` of the answers had turned, all one way."""
+    turned, found = round(moved * comparison.n), finding(comparison, margin)
+    both = comparison.base_correct - comparison.lost
+    neither = comparison.n - both - comparison.gained - comparison.lost
+    better = _turned_right(both, comparison.gained, comparison.lost, neither, turned)
+    # Right answers that turn wrong are the same with right and wrong exchanged.
+    worse = _turned_right(neither, comparison.lost, comparison.gained, both, turned)[::-1]
+    return any(finding(of_counts(*counts), margin) is not found for counts in (better, worse))
+
+
+def _turned_right(both: int, gained: int, lost: int, neither: int, turned: int) -> tuple[int, int, int, int]:
+    """The counts after so many wrong answers have turned right: the lost ones first."""
+    back = min(lost, turned)
+    new = min(neither, turned - back)
+    return both + back, gained + new, lost - back, neither - new

@@ -47,8 +47,13 @@ def compare_paired(base: Sequence[int], tuned: Sequence[int]) -> PairedCompariso
     pairs = list(zip(base, tuned, strict=True))
     if not pairs or not {score for pair in pairs for score in pair} <= {0, 1}:
         raise ValueError(f"expected a 0 or 1 for at least one question, got {len(pairs)} pairs: {pairs[:3]!r} ...")
-    n, gained, lost, both = len(pairs), pairs.count((0, 1)), pairs.count((1, 0)), pairs.count((1, 1))
-    low, high = paired_interval(both, gained, lost, n - both - gained - lost)
+    return of_counts(pairs.count((1, 1)), pairs.count((0, 1)), pairs.count((1, 0)), pairs.count((0, 0)))
+
+
+def of_counts(both: int, gained: int, lost: int, neither: int) -> PairedComparison:
+    """The same from the numbers of pairs: right twice, right only after, right only before, never right."""
+    n = both + gained + lost + neither
+    low, high = paired_interval(both, gained, lost, neither)
     return PairedComparison(
         n=n,
         gained=gained,

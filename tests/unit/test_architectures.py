@@ -77,11 +77,11 @@ def alone(engine):
     return replies, scores
 
 
-def plainly(engine, model):
+def plainly(engine, model, texts=TEXTS):
     import torch
 
     replies, scores = [], []
-    for text in TEXTS:
+    for text in texts:
         context = engine.tokenizer(text)["input_ids"]
         ids = torch.tensor([context])
         with torch.inference_mode():

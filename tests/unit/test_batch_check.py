@@ -34,7 +34,7 @@ def study(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("asked", "dtype", "count"), [(None, "float32", 0), (None, "bfloat16", 16), (3, "float32", 6), (0, "bfloat16", 0)]
+    ("asked", "dtype", "count"), [(None, "float32", 0), (None, "bfloat16", 80), (3, "float32", 6), (0, "bfloat16", 0)]
 )
 def test_as_many_as_the_precision_asks_for_or_the_command(asked, dtype, count, study):
     settings = EXPERIMENT.base_model.model_copy(update={"dtype": dtype})
@@ -44,13 +44,16 @@ def test_as_many_as_the_precision_asks_for_or_the_command(asked, dtype, count, s
 def test_another_text_or_another_option_is_a_changed_answer(study):
     store = AnswerStore(study.places.answers)
     base, spider, mmlu = known_base(study, store), study.tasks(SPIDER)[:3], study.tasks(MMLU)[:2]
-    together = [{"reply": "SELECT 1"}] * 3 + [{"log_likelihoods": [-1.0, -2.0, -3.0, -4.0]}] * 2
+    scored = {"generated": " A"}
+    together = [{"reply": "SELECT 1"}] * 3 + [scored | {"log_likelihoods": [-1.0, -2.0, -3.0, -4.0]}] * 2
     store.put({task_key(task, base): answer for task, answer in zip(spider + mmlu, together, strict=True)})
-    alone = [{"reply": "SELECT 1"}, {"reply": "SELECT 2"}]
-    alone += [{"log_likelihoods": [-1.1, -2.0, -3.0, -4.0]}, {"log_likelihoods": [-2.1, -2.0, -3.0, -4.0]}]
+    right = "ABCD".index(mmlu[1].question.answer)
+    likely = [-2.0 - 2 * (place != right) for place in range(4)]
+    alone = [{"reply": "SELECT 1"}, {"reply": spider[1].question.gold_sql}]
+    alone += [scored | {"log_likelihoods": found} for found in ([-1.1, -2.0, -3.0, -4.0], likely)]
     store.put({lone_key(task_key(task, base)): said for task, said in zip(spider[:2] + mmlu, alone, strict=True)})
     store.close()
     assert changed_alone(study) == {
-        "spider/base": {"asked": 2, "changed": 1, "batch_size": 64},
-        "mmlu/base": {"asked": 2, "changed": 1, "batch_size": 64},
+        "spider/base": {"asked": 2, "changed": 1, "gained": 1, "lost": 0, "batch_size": 64},
+        "mmlu/base": {"asked": 2, "changed": 1, "gained": 1, "lost": 0, "batch_size": 64},
     }

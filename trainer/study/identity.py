@@ -13,6 +13,10 @@ TOKENIZER_FILES = (
     "chat_template.jinja",
 )
 _SAMPLE = 1 << 20  # bytes read at each end of a file
+_BLOCK, _STRIDE = 1 << 16, 1 << 24  # of weights so many bytes in every so many
+_WEIGHTS = (".safetensors", ".gguf")
+# What decides no answer: what people read, and weights in formats that are never loaded.
+_UNREAD = (".md", ".png", ".jpg", ".pdf", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx")
 
 
 def base_identity(settings: BaseModelSettings) -> str:
@@ -36,6 +40,43 @@ def tokenizer_identity(settings: BaseModelSettings) -> str | None:
     cached = [try_to_load_from_cache(settings.id, name, revision=settings.revision or None) for name in TOKENIZER_FILES]
     files = [Path(path) for path in cached if isinstance(path, str)]
     return sampled_hash(files) if files else None
+
+
+def model_identity(settings: BaseModelSettings) -> str | None:
+    """What decides an answer of all that the model was published with, whatever the files are called.
+
+    In a folder a hash of every file but what people read: weights by a sample of all their parts, the rest whole. Of a
+    Hub model the commit in the local cache; None where it is not there.
+    """
+    folder = settings.folder
+    if folder is None:
+        return _cached_commit(settings)
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and path.suffix.lower() not in _UNREAD and not any(part[0] == "." for part in name.parts):
+            digest.update(f"{name} {path.stat().st_size}\n".encode())
+            with path.open("rb") as file:
+                for start, length in _sampled(path):
+                    file.seek(start)
+                    digest.update(file.read(length))
+    return digest.hexdigest()[:32]
+
+
+def _sampled(path: Path) -> list[tuple[int, int]]:
+    """Where to read in a file, and how much."""
+    size = path.stat().st_size
+    if path.suffix.lower() not in _WEIGHTS or size <= 2 * _STRIDE:
+        return [(0, size)]
+    blocks = [(start, _BLOCK) for start in range(_STRIDE, size - _SAMPLE, _STRIDE)]
+    return [(0, _SAMPLE), *blocks, (size - _SAMPLE, _SAMPLE)]
+
+
+def _cached_commit(settings: BaseModelSettings) -> str | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(settings.id, "config.json", revision=settings.revision or None)
+    return Path(cached).parent.name if isinstance(cached, str) else None
 
 
 def file_hash(*paths: Path) -> str:

@@ -1,0 +1,151 @@
+"""The fast path steps aside where it would be wrong; what is no number is no answer; options do not tie by rounding."""
+
+import pytest
+
+from fixtures.adapters.adapter import Adapter
+from tests.tiny_architectures import changed_config, save_tiny
+from tests.unit.test_architectures import LETTER_OPTIONS, NEW_TOKENS, plainly
+from trainer.prompts import Prompt
+from trainer.study.experiment import BaseModelSettings
+
+BASE = Adapter("base", "base", "base")
+# A beginning in common and ends of several lengths, so that padding stands between the two.
+TEXTS = [f"SELECT name FROM singer WHERE country = 'France' AND age > {'1' * count}" for count in range(1, 9)]
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """``saved(name, **changes)``: the folder of a tiny model whose configuration was changed."""
+
+    def save(name, **changes):
+        save_tiny(name, tmp_path, TEXTS)
+        changed_config(tmp_path, **changes)
+        return tmp_path
+
+    return save
+
+
+def engine_on(folder, **settings):
+    from fixtures.engines.transformers_engine import TransformersEngine
+
+    return TransformersEngine(BaseModelSettings(id=str(folder), **{"dtype": "float32", **settings}))
+
+
+def answers(engine, texts=TEXTS, size=len(TEXTS)):
+    replies, scores = [], []
+    for start in range(0, len(texts), size):
+        prompts = [Prompt(text=text) for text in texts[start : start + size]]
+        found = dict(engine.generate(prompts, BASE, max_new_tokens=NEW_TOKENS))
+        replies += [found[place]["reply"] for place in range(len(prompts))]
+        found = dict(engine.log_likelihoods(prompts, [LETTER_OPTIONS] * len(prompts), BASE))
+        scores += [found[place]["log_likelihoods"] for place in range(len(prompts))]
+    return replies, scores
+
+
+def reference(folder):
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
+
+
+def same(found, expected):
+    assert found[0] == expected[0]
+    for own, other in zip(found[1], expected[1], strict=True):
+        assert own == pytest.approx(other, abs=1e-4, rel=0)
+
+
+@pytest.mark.parametrize("beyond", [0, 3, NEW_TOKENS - 2, 100])
+@pytest.mark.parametrize("name", ["Mistral with a window", "Gemma 3"])
+def test_a_window_that_only_new_tokens_cross(name, beyond, saved):
+    folder = saved(name)
+    longest = max(map(len, engine_on(folder).encoder.prompts([Prompt(text=text) for text in TEXTS])))
+    changed_config(folder, sliding_window=longest + beyond)
+    engine = engine_on(folder)
+    same(answers(engine), plainly(engine, reference(folder), TEXTS))
+
+
+def test_a_short_question_beside_a_long_one_after_many_sound_batches(saved):
+    """LongRoPE turns all positions of a batch where one of its prompts is long."""
+    folder = saved("Phi-3 with LongRoPE")
+    texts = [*TEXTS[:6], TEXTS[0], f"{TEXTS[0]} {'AND age > 2 ' * 12}"]
+    engine = engine_on(folder)
+    same(answers(engine, texts, size=2), plainly(engine, reference(folder), texts))
+    assert "differs from plain Transformers" in engine.path.records["base"].problem
+
+
+@pytest.mark.parametrize("attention", ["auto", "sdpa"])
+def test_a_soft_cap_is_not_left_out_whatever_attention_is_asked_for(attention, saved):
+    folder = saved("Gemma 2")
+    engine = engine_on(folder, attention=attention)
+    same(answers(engine), plainly(engine, reference(folder), TEXTS))
+
+
+def test_a_fast_path_that_fails_steps_aside_and_says_why(saved, monkeypatch):
+    from fixtures.engines import answer_kinds
+
+    def unknown(*_, **__):
+        raise KeyError("grouped_sdpa")
+
+    folder = saved("Llama")
+    engine = engine_on(folder)
+    monkeypatch.setattr(answer_kinds, "greedy_replies", unknown)
+    same(answers(engine), plainly(engine, reference(folder), TEXTS))
+    assert "KeyError: 'grouped_sdpa'" in engine.path.records["base"].problem
+
+
+def test_a_sound_model_stays_on_the_fast_path_and_little_is_computed_twice(saved, monkeypatch):
+    from fixtures.engines import answer_kinds
+
+    engine, passes = engine_on(saved("Llama")), []
+    plain = answer_kinds.plain_log_probs
+    monkeypatch.setattr(answer_kinds, "plain_log_probs", lambda *given: passes.append(1) or plain(*given))
+    prompts = [Prompt(text=text) for text in TEXTS]
+    for _ in range(20):
+        list(engine.generate(prompts, BASE, max_new_tokens=NEW_TOKENS))
+    assert engine.path.records["base"].problem == ""
+    assert len(passes) == engine.path.records["base"].checked == len(TEXTS), "the first batch's, and no more"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_what_is_no_number_is_errored(value, saved):
+    import torch
+
+    engine = engine_on(saved("Llama"))
+    with torch.no_grad():
+        engine.models.base.model.norm.weight[0] = float(value)
+    prompts = [Prompt(text=text) for text in TEXTS]
+    found = dict(engine.generate(prompts, BASE, max_new_tokens=4))
+    found |= {f"option {place}": one for place, one in engine.log_likelihoods(prompts, [LETTER_OPTIONS] * 8, BASE)}
+    assert len(found) == 16
+    assert all("no numbers" in answer["error"] for answer in found.values())
+
+
+@pytest.mark.parametrize("name", ["Llama", "Gemma 2", "Granite", "Cohere"])
+def test_options_that_round_to_one_number_are_told_apart(name, saved):
+    """In bfloat16 logits near 64 are multiples of 0.5: the two nearest of four options are often one number."""
+    import torch
+
+    engine = engine_on(saved(name), dtype="bfloat16")
+    prompts = [Prompt(text=text) for text in TEXTS * 4]
+    with torch.no_grad():
+        engine.models.base.get_output_embeddings().weight.mul_(40)
+    found = dict(engine.log_likelihoods(prompts, [LETTER_OPTIONS] * len(prompts), BASE))
+    for answer in found.values():
+        assert len(set(answer["log_likelihoods"])) == 4
+
+
+def test_a_reply_that_was_cut_says_so(saved):
+    engine = engine_on(saved("Llama"))
+    prompts = [Prompt(text=text) for text in TEXTS]
+    long = dict(engine.generate(prompts, BASE, max_new_tokens=64))
+    short = dict(engine.generate(prompts, BASE, max_new_tokens=2))
+    assert all(one["cut"] for one in short.values())
+    assert {place for place, one in long.items() if one["cut"]} <= short.keys()
+
+
+def test_a_prompt_whose_reply_would_pass_the_context_is_errored_alone(saved):
+    engine = engine_on(saved("Llama", max_position_embeddings=60))
+    prompts = [Prompt(text=text) for text in (TEXTS[0][:20], TEXTS[0] * 12)]
+    found = dict(engine.generate(prompts, BASE, max_new_tokens=8))
+    assert "reply" in found[0]
+    assert "tokens and up to 8 follow, the model reads 60" in found[1]["error"]

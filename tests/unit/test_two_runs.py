@@ -30,10 +30,10 @@ from fixtures.engines.transformers_engine import TransformersEngine
 
 plain = TransformersEngine.log_likelihoods
 
-def asked(self, prompts, *rest):
+def asked(self, prompts, *rest, **options):
     with open(os.environ["ASKED"], "a") as file:
         file.writelines(f"{hash(prompt.text)}\\n" for prompt in prompts)
-    return plain(self, prompts, *rest)
+    return plain(self, prompts, *rest, **options)
 
 TransformersEngine.log_likelihoods = asked
 """

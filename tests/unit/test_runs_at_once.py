@@ -165,3 +165,17 @@ def test_locks_that_a_filesystem_lacks_are_done_without(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with alone(tmp_path / "lock") as locked, undisturbed(tmp_path / "lock"):
         assert not locked
+
+
+def test_what_a_model_answered_is_still_said_to_be_its_own(at_once, predictions, tmp_path):
+    """Whichever of the two ends last: base model, note and the questions of the suite that only the other asked."""
+    mmlu = ["-m", "mmlu", "--adapter=base", "--mmlu-subjects=philosophy", "--mmlu-per-category=2"]
+    for ended in at_once(mmlu, ["-m", "spider", predictions("one")]):
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+    folder = tmp_path / "results" / "miniature"
+    summary, manifest = (json.loads((folder / f"{name}.json").read_text()) for name in ("summary", "manifest"))
+    assert manifest["base_model"]["weights"] and manifest["adapters"].keys() == {"base", "one"}
+    assert summary["questions"] == {"spider": 200, "mmlu": len(manifest["chosen"]["mmlu"])}
+    assert {name.rpartition("-")[0] for name in manifest["chosen"]["mmlu"]} == {"philosophy"}
+    assert {entry["suite"]: entry["complete"] for entry in summary["accuracies"]} == {"mmlu": True, "spider": True}
+    assert "miniature" in summary["note"]

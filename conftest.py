@@ -12,6 +12,7 @@ pytest_plugins = [
     "fixtures.answers.scheduling",
     "fixtures.answers.plugin",
     "fixtures.scores.plugin",
+    "fixtures.scores.junit",
     "fixtures.scores.deepeval",
     "fixtures.report.rebuild",
     "fixtures.report.terminal",

@@ -94,6 +94,16 @@ def classify_error(
         return ErrorAnalysis(ErrorClass.NO_SQL, reason or "the reply holds no SQL")
     if error_kind != "wrong result":
         return ErrorAnalysis(_CLASS_OF_KIND.get(error_kind, ErrorClass.OTHER), reason or error_kind)
+    try:
+        return _analysis(gold_sql, predicted_sql, columns_reordered)
+    except Exception as error:
+        # Models write SQL that no reader foresees. It has been judged wrong, and that stands without an explanation.
+        kind = ErrorClass.COLUMN_ORDER if columns_reordered else ErrorClass.OTHER
+        return ErrorAnalysis(kind, f"the query runs, but its parts cannot be read ({type(error).__name__})")
+
+
+def _analysis(gold_sql: str, predicted_sql: str, columns_reordered: bool) -> ErrorAnalysis:
+    """The first part in which a query that ran differs from gold."""
     parts = read_parts(gold_sql, predicted_sql)
     if columns_reordered:
         explanation = query_differences.column_order(*parts) if parts else ""

@@ -5,6 +5,7 @@ Names are lower case and columns carry their table's name whatever its alias. Co
 stand beside those of the outer query; ``nesting`` says what held them.
 """
 
+import re
 from collections.abc import Iterable
 
 import sqlglot
@@ -24,6 +25,8 @@ from custom_metrics.errors.query_parts import QueryParts
 
 _MIRRORED = {exp.GT: exp.LT, exp.LT: exp.GT, exp.GTE: exp.LTE, exp.LTE: exp.GTE, exp.EQ: exp.EQ, exp.NEQ: exp.NEQ}
 _NEGATED = {exp.GT: exp.LTE, exp.LTE: exp.GT, exp.LT: exp.GTE, exp.GTE: exp.LT, exp.EQ: exp.NEQ, exp.NEQ: exp.EQ}
+# Longer ones count nothing that a database holds, and Python refuses to read those of thousands of digits.
+_COUNT = re.compile(r"[0-9]{1,18}")
 _NESTING_OF = {exp.Intersect: "INTERSECT", exp.Except: "EXCEPT", exp.Union: "UNION"}
 
 
@@ -192,7 +195,7 @@ class _Reader:
         if kind is exp.EQ and self._is_join(left, right):
             self._link([(write(_uncast(left)), write(_uncast(right)))])
             return ""
-        if kind is exp.GTE and isinstance(left, exp.Count) and texts[1].isdigit():
+        if kind is exp.GTE and isinstance(left, exp.Count) and _COUNT.fullmatch(texts[1]):
             kind, texts = exp.GT, (texts[0], str(int(texts[1]) - 1))
         return write(kind(this=exp.Var(this=texts[0]), expression=exp.Var(this=texts[1])))
 
@@ -223,7 +226,8 @@ class _Reader:
 
     def _key(self, node: exp.Expression, scope: Scope, columns: list[str]) -> str:
         """A key of GROUP BY or ORDER BY; a number stands for the column at that place."""
-        place = int(node.this) if isinstance(node, exp.Literal) and node.is_int else 0
+        numbered = isinstance(node, exp.Literal) and not node.is_string and _COUNT.fullmatch(node.this)
+        place = int(node.this) if numbered else 0
         return columns[place - 1] if 0 < place <= len(columns) else self._value(node, scope)
 
 

@@ -56,33 +56,36 @@ FUNCTIONS = frozenset(
     """.split()
 )
 
-# How SQLite says it -> what a verdict calls it. The first match counts.
-ERROR_KINDS = (
-    ("no such table", "unknown table"),
-    ("no such column", "unknown column"),
-    ("ambiguous column", "ambiguous column"),
-    ("not authorized", "denied"),
-    ("prohibited", "denied"),
-    ("authorization denied", "denied"),
-    ("vtable constructor failed", "denied"),
-    ("one statement at a time", "several statements"),
-    ("interrupted", "time limit"),
-    ("out of memory", "memory"),
-    ("too big", "too large"),
-    ("too large", "too large"),
-    ("too many", "too large"),
-    ("too complex", "too large"),
-    ("stack overflow", "too large"),
-    ("no such function", "unknown function"),
-    ("syntax error", "syntax"),
+# SQLite's own codes where they say enough. What stands in a message need not: it quotes names and texts of the SQL.
+KINDS_BY_CODE = {
+    sqlite3.SQLITE_INTERRUPT: "time limit",
+    sqlite3.SQLITE_AUTH: "denied",
+    sqlite3.SQLITE_NOMEM: "memory",
+    sqlite3.SQLITE_TOOBIG: "too large",
+    sqlite3.SQLITE_CORRUPT: "damaged database",
+    sqlite3.SQLITE_NOTADB: "damaged database",
+    sqlite3.SQLITE_CANTOPEN: "damaged database",
+}
+# How all other messages begin or end -> what a verdict calls it; the names that they quote are behind or before that.
+KINDS_BY_START = (
+    ("no such table: ", "unknown table"),
+    ("no such column: ", "unknown column"),
+    ("ambiguous column name: ", "ambiguous column"),
+    ("no such function: ", "unknown function"),
+    ("unrecognized token: ", "syntax"),
     ("incomplete input", "syntax"),
-    ("unrecognized token", "syntax"),
-    ("null character", "syntax"),
-    ("surrogates not allowed", "syntax"),
-    ("disk image is malformed", "damaged database"),
-    ("not a database", "damaged database"),
-    ("unable to open", "damaged database"),
+    ("the query contains a null character", "syntax"),
+    ("not authorized", "denied"),
+    ("vtable constructor failed: ", "denied"),
+    ("You can only execute one statement at a time", "several statements"),
+    ("query string is too large", "too large"),
+    ("too many ", "too large"),
+    ("Expression tree is too large", "too large"),
+    ("LIKE or GLOB pattern too complex", "too large"),
+    ("parser stack overflow", "too large"),
+    ("string or blob too big", "too large"),
 )
+KINDS_BY_END = ((": syntax error", "syntax"), ("surrogates not allowed", "syntax"), (" is prohibited", "denied"))
 
 
 class Request(NamedTuple):
@@ -106,14 +109,14 @@ def answer(request: Request) -> tuple:
         try:
             return _run(connection, request, min(deadline, time.monotonic() + FIRST_TRY_S))
         except sqlite3.OperationalError as error:
-            if str(error) != "interrupted":
+            if _kind(error) != "time limit":
                 raise
         num_columns = _count_columns(connection, request.sql)
         if num_columns != request.num_columns:
             return "error", "wrong result", f"columns: {num_columns}, gold has {request.num_columns}"
         return _run(connection, request, deadline)
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
-        return "error", _kind(str(error)), str(error)
+        return "error", _kind(error), str(error)
     except MemoryError:
         _connect.cache_clear()
         return "error", "memory", "out of memory"
@@ -168,8 +171,14 @@ def _run(connection: sqlite3.Connection, request: Request, deadline: float) -> t
     return "rows", len(cursor.description), chunks
 
 
-def _kind(message: str) -> str:
-    return next((kind for said, kind in ERROR_KINDS if said in message), "execution")
+def _kind(error: Exception) -> str:
+    # An extended code has the plain one in its last byte; errors that Python itself raises have none.
+    code, message = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF, str(error)
+    if code in KINDS_BY_CODE:
+        return KINDS_BY_CODE[code]
+    started = (kind for start, kind in KINDS_BY_START if message.startswith(start))
+    ended = (kind for end, kind in KINDS_BY_END if message.endswith(end))
+    return next(started, next(ended, "execution"))
 
 
 def _limit_process() -> None:

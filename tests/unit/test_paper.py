@@ -12,7 +12,6 @@ from fixtures.report.article.paired_changes import groups
 from fixtures.report.article.report import report
 from fixtures.report.article.typesetting import typeset
 from fixtures.report.paper import check_writable, pytest_configure, write_paper
-from fixtures.results.files import write_json, write_rows
 
 BASE = {"base": range(50)}, {"base": range(120)}
 GAIN = {**BASE[0], "cfg1": range(150)}
@@ -208,11 +207,9 @@ def test_the_same_data_gives_the_same_bytes(made_up_study, manifest):
 
 def test_a_paper_is_written_from_the_result_files(made_up_study, manifest, tmp_path):
     summary, rows = made_up_study(*LOSS)
-    write_rows(tmp_path / "scores.jsonl", rows, BUILT_IN)
-    write_json(tmp_path / "manifest.json", manifest(summary).model_dump(mode="json"))
-    write_paper(tmp_path / "paper.pdf", summary, tmp_path, BUILT_IN)
+    write_paper(tmp_path / "paper.pdf", summary, rows, manifest(summary), BUILT_IN)
     assert len(pages_of((tmp_path / "paper.pdf").read_bytes())) <= 10
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "paper.pdf", "scores.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["paper.pdf"]
 
 
 def test_a_path_that_cannot_be_written_is_refused_in_one_line(tmp_path):

@@ -118,6 +118,6 @@ def test_results_of_before_files_had_a_version_get_todays_reports(finished, tmp_
     old |= {"notes": ["spider/base: other settings"], "gates": [], "accuracies": [{"official": 0.5}]}
     old |= {"exit": {"status": 1, "reason": "3 questions errored"}}
     (tmp_path / "summary.json").write_text(json.dumps(old))
-    summary, rows = earlier_summary(tmp_path, BUILT_IN)
+    summary, rows, _ = earlier_summary(tmp_path, BUILT_IN)
     assert (len(rows), summary.accuracy("spider", "recorded").correct, summary.exit.status) == (200, 199, 1)
     assert "of that run: exit status 1: 3 questions errored" in summary.problems

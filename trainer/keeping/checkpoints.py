@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 
 from trainer.keeping.state import CHECKPOINT_MARK
 from trainer.study.identity import sampled_hash
+from trainer.study.outside import read_json
 
 _PREFIX = "checkpoint-"
 _TWICE_S = 1.0  # one Ctrl-C may arrive twice within this
@@ -60,7 +61,7 @@ def _newest_first(folder: Path) -> list[Path]:
 
 def _is_whole(checkpoint: Path) -> bool:
     try:
-        return json.loads((checkpoint / CHECKPOINT_MARK).read_text(encoding="utf-8")) == _contents(checkpoint)
+        return read_json(checkpoint / CHECKPOINT_MARK) == _contents(checkpoint)
     except (OSError, ValueError):
         return False
 

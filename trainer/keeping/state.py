@@ -7,6 +7,7 @@ from typing import Literal
 from trainer.run import LoraRun
 from trainer.study.base_model import check_folder
 from trainer.study.experiment import ExperimentError
+from trainer.study.outside import read_json
 
 # The file that a checkpoint has once all of it is written.
 CHECKPOINT_MARK = "complete.json"
@@ -61,7 +62,7 @@ def differing_settings(run: LoraRun, *, unfinished: bool = False) -> list[str]:
     """``name: then, now`` of every setting in which the adapter that is there differs from ``run``."""
     folder = run.unfinished_dir if unfinished else run.output_dir
     try:
-        recorded = json.loads((folder / "run.json").read_text(encoding="utf-8"))["identity"]
+        recorded = read_json(folder / "run.json")["identity"]
     except (OSError, ValueError, KeyError, TypeError):
         return ["run.json: missing or damaged"]
     now = json.loads(json.dumps(run.identity))

@@ -1,11 +1,11 @@
 """Spider's JSON files, each a list of entries: read whole, and what is missing or damaged said in one line."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from trainer.study.experiment import ExperimentError
+from trainer.study.outside import read_json
 
 REMEDY = 'Download Spider and pass --spider DIR_OR_ZIP (see README, "Data").'
 DAMAGED = "The copy is damaged; download Spider again."
@@ -24,9 +24,11 @@ def read_entries(path: Path, parse: Callable[[int, dict], T]) -> list[T]:
         SpiderDataError: no such file, not a JSON list, or an entry that is not what ``parse`` needs.
     """
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = read_json(path)
     except FileNotFoundError:
         raise SpiderDataError(f"Spider's {path.name} not found in {str(path.parent)!r}. {REMEDY}") from None
+    except OSError as error:
+        raise SpiderDataError(f"{str(path)!r} cannot be read: {error.strerror or error}. {REMEDY}") from None
     except ValueError as error:  # JSON and UTF-8 errors alike
         raise SpiderDataError(f"{str(path)!r} is not valid JSON: {error}. {DAMAGED}") from None
     if not isinstance(entries, list):

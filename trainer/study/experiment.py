@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from trainer.study.outside import read_text
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
@@ -146,13 +148,15 @@ def load_experiment(name_or_path: str) -> Experiment:
     if not path.is_file():
         raise ExperimentError(_unknown_experiment(name_or_path))
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(read_text(path))
         return Experiment(**{"name": path.stem, **values, "argument": name_or_path})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ExperimentError(f"experiment file {str(path)!r} is not valid TOML: {error}") from error
     except ValidationError as error:
         problems = "\n".join(f"  {_explain(problem)}" for problem in error.errors())
         raise ExperimentError(f"experiment file {str(path)!r}:\n{problems}") from error
+    except (OSError, ValueError) as error:
+        raise ExperimentError(f"experiment file {str(path)!r} is not valid TOML: {error}") from error
+    except RecursionError:
+        raise ExperimentError(f"experiment file {str(path)!r} is nested too deeply") from None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

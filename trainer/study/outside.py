@@ -1,0 +1,55 @@
+"""Text and JSON that people bring: read as they were meant, or refused in one line."""
+
+import codecs
+import json
+from pathlib import Path
+from typing import Any
+
+_OTHER_ENCODINGS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+
+
+def read_text(path: Path) -> str:
+    """As ``read_exactly``, every line break written as a newline."""
+    return read_exactly(path).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_exactly(path: Path) -> str:
+    """The text of a UTF-8 file, without the byte-order mark that some programs begin it with.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not UTF-8.
+    """
+    contents = path.read_bytes()
+    # Those of UTF-32 begin with those of UTF-16.
+    for mark, encoding in _OTHER_ENCODINGS.items():
+        if contents.startswith(mark):
+            raise ValueError(f"it is {encoding}: save it as UTF-8")
+    return contents.decode("utf-8-sig")
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text as ``read_text`` reads it; what stands behind the last line break is one more.
+
+    Files joined to one keep their byte-order marks at the start of what was their first line; those are left out too.
+    """
+    # Not splitlines: it would also cut at a form feed or U+2028 within a string.
+    return [line.removeprefix("\ufeff") for line in read_text(path).split("\n")]
+
+
+def parse_json(text: str) -> Any:
+    """As ``json.loads``, but what is nested too deeply to be read is a ValueError like all else that is no JSON."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def read_json(path: Path) -> Any:
+    """The JSON document in a file. Raises OSError, and ValueError where it is none."""
+    return parse_json(read_text(path))

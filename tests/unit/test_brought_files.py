@@ -1,10 +1,14 @@
 """Files as people bring them: byte-order marks, other encodings, damage; and pytest with other plugins and places."""
 
 import json
+import os
 import shutil
 import sqlite3
-import xml.etree.ElementTree as ElementTree
+import zipfile
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import pytest
 
@@ -15,9 +19,10 @@ from fixtures.questions.suite import QuestionsError
 from fixtures.results.files import read_rows
 from fixtures.store.answer_store import AnswerStore
 from fixtures.store.telling import StoreError
+from fixtures.study import training
 from tests.processes import run_pytest
 from trainer.spider.folder import open_spider
-from trainer.study.experiment import EXPERIMENTS, ExperimentError, load_experiment
+from trainer.study.experiment import EXPERIMENTS, REPOSITORY, ExperimentError, load_experiment
 
 MINIATURE = Path(__file__).parents[2] / "fixtures" / "miniature"
 MARK = b"\xef\xbb\xbf"
@@ -168,3 +173,34 @@ def test_another_root_folder_is_no_hindrance(run, pytestconfig, tmp_path):
     given = ["-c", root / "pytest.ini", f"--rootdir={root.parent}", root / "tests" / "test_spider.py"]
     ended = run(*given, "--max-samples=4", cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_with_a_broken_member_is_named_and_leaves_nothing(method, tmp_path):
+    path = tmp_path / "spider.zip"
+    with zipfile.ZipFile(path, "w", method) as file:
+        file.writestr("spider/dev.json", json.dumps(list(range(5000))))
+    contents = bytearray(path.read_bytes())
+    contents[200:400] = bytes(200)
+    path.write_bytes(contents)
+    with pytest.raises(ExperimentError, match=r"spider.zip'.*(damaged|unpacked)"):
+        open_spider(path)
+    assert [one.name for one in tmp_path.iterdir()] == ["spider.zip"]
+
+
+def test_a_training_finds_what_the_user_put_on_the_path(monkeypatch):
+    started = {}
+
+    class Process:
+        def __init__(self, command, *, cwd, env):
+            started.update(env)
+
+        def wait(self):
+            return 0
+
+    monkeypatch.setattr(training.subprocess, "Popen", Process)
+    monkeypatch.setenv("PYTHONPATH", "/theirs")
+    adapter = SimpleNamespace(needs_training=True, spec="cfg1")
+    monkeypatch.setattr(training, "train_command", lambda missing: "python -m trainer")
+    training.train_missing([adapter], nullcontext)
+    assert started["PYTHONPATH"].split(os.pathsep) == [str(REPOSITORY), "/theirs"]

@@ -1,10 +1,12 @@
 """Unpacking an archive that somebody else made: once, beside itself, and nowhere else."""
 
+import lzma
 import os
 import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from trainer.study.experiment import ExperimentError
@@ -30,7 +32,7 @@ def unpack(archive: Path) -> Path:
     if not target.is_dir():
         try:
             _unpack(archive, target)
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
             raise ZipError(f"{str(archive)!r} is no zip file or is damaged: {error}. Download it again.") from None
         except (RuntimeError, NotImplementedError) as error:  # zipfile's way to refuse encryption and rare compressions
             raise ZipError(

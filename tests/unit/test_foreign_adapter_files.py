@@ -1,4 +1,4 @@
-"""What an adapter's files tell before a model loads: half adapters, no numbers, whose base, and what would never end."""
+"""What an adapter's files tell before a model loads: half adapters, no numbers, and what would never end."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ def experiment():
 
 @pytest.fixture
 def made(tmp_path, experiment):
-    """``made(weights, **config)``: an adapter of the miniature's shapes; ``weights`` replace or add some, None removes."""
+    """``made(weights, **config)``: an adapter of the miniature's shapes; ``weights`` replace or add some."""
 
     def write(weights=None, text=None, **config):
         tensors = {}
@@ -33,8 +33,7 @@ def made(tmp_path, experiment):
             out = 640 if "up_proj" in module else 256
             tensors[f"base_model.model.{module}.lora_A.weight"] = np.ones((4, 256), np.float32)
             tensors[f"base_model.model.{module}.lora_B.weight"] = np.ones((out, 4), np.float32)
-        tensors = {name: one for name, one in {**tensors, **(weights or {})}.items() if one is not None}
-        save_file(tensors, tmp_path / "adapter_model.safetensors")
+        save_file({**tensors, **(weights or {})}, tmp_path / "adapter_model.safetensors")
         base = {"peft_type": "LORA", "base_model_name_or_path": experiment.base_model.id, "r": 4}
         config = {**base, "target_modules": TARGETS, **config}
         (tmp_path / "adapter_config.json").write_text(json.dumps(config) if text is None else text)

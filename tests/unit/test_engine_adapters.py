@@ -1,6 +1,5 @@
 """Adapters that do not fit: refused, and nothing of them stays in the model that others are measured with."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -84,17 +83,3 @@ def test_a_merged_adapter_says_what_it_says_unmerged(engine, adapter, scale):
     for other in (BASE, plain):
         with pytest.raises(EngineError, match="cannot be asked beside one that is merged"):
             asked(engine, other)
-
-
-def test_an_adapter_with_biases_is_refused_before_a_model_loads(adapter):
-    from fixtures.adapters.adapter import AdapterError
-    from fixtures.adapters.checks import check_adapter
-
-    biased = adapter("biased")
-    config = json.loads((biased.folder / "adapter_config.json").read_text())
-    base = load_experiment("miniature").base_model.id
-    (biased.folder / "adapter_config.json").write_text(
-        json.dumps(config | {"bias": "all", "base_model_name_or_path": base})
-    )
-    with pytest.raises(AdapterError, match="its bias is 'all'"):
-        check_adapter(biased, load_experiment("miniature"))

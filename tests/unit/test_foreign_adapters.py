@@ -6,8 +6,9 @@ import weakref
 import pytest
 
 from fixtures.adapters.adapter import Adapter
+from fixtures.adapters.checks import check_adapter
 from fixtures.engines import EngineError
-from trainer.study.experiment import BaseModelSettings
+from trainer.study.experiment import BaseModelSettings, load_experiment
 
 BASE = Adapter("base", "base", "base")
 LORA = {"r": 4, "target_modules": ["q_proj", "up_proj"], "init_lora_weights": False}
@@ -132,13 +133,20 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+RARE = {"boft", "fourierft", "hra", "ln-tuning", "lokr", "oft", "orthogonal", "randlora", "saved-norms"}
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind in RARE else kind for kind in KINDS]
+)
 def test_every_kind_answers_as_pefts_own_forward_and_leaves_the_others_alone(kind, models, saved, folder):
     import torch
 
     sound, second = saved("sound", lora()), saved("another", lora(r=8))
     before = [asked(models, adapter) for adapter in (BASE, sound, second)]
-    foreign = saved("foreign", KINDS[kind]())
+    settings = BaseModelSettings(id=str(folder), dtype="float32")
+    experiment = load_experiment("miniature").model_copy(update={"base_model": settings})
+    foreign = check_adapter(saved("foreign", KINDS[kind]()), experiment)
     answers = asked(models, foreign)
     between = [asked(models, adapter) for adapter in (second, BASE, sound)]
     torch.testing.assert_close(asked(models, foreign), answers, atol=0, rtol=0)

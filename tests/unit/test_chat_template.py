@@ -27,7 +27,7 @@ def chat(content: str) -> str:
 
 @pytest.fixture
 def with_template(tmp_path):
-    """``with_template(text, **settings)``: the miniature with that template, and all that names its end set to padding."""
+    """``with_template(text, **settings)``: the miniature with that template; whatever names its end names padding."""
 
     def made(template: str, **settings) -> BaseModelSettings:
         folder = shutil.copytree(MINIATURE, tmp_path / "model", dirs_exist_ok=True)
@@ -83,7 +83,7 @@ def test_arguments_reach_the_template_and_a_typing_error_is_named(with_template)
         "{% for i in range(10**9) %}{% endfor %}",
         "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
         "{{ 'x' * 10**10 }}",
-        "{{ 9 ** 9 ** 9 }}",
+        "{{ 9 ** (9 ** 9) }}",
         "{{ 'x' | center(10**10) }}",
         "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
         "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",

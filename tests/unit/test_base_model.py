@@ -2,7 +2,8 @@
 
 import pytest
 
-from trainer.study.base_model import PLAIN_TEMPLATE, load_model, load_skeleton, load_tokenizer
+from trainer.study.base_model import load_model, load_skeleton, load_tokenizer
+from trainer.study.chat_template import PLAIN_TEMPLATE
 from trainer.study.experiment import BaseModelSettings, ExperimentError
 
 

@@ -192,7 +192,7 @@ def test_a_template_that_refuses_a_prompt_is_named(tokenizer):
 
 
 def test_plain_template_reads_as_one_document(tokenizer):
-    from trainer.study.base_model import PLAIN_TEMPLATE
+    from trainer.study.chat_template import PLAIN_TEMPLATE
 
     turns = [
         {"role": role, "content": content} for role, content in (("user", "Q1"), ("assistant", "S1"), ("user", "Q2"))

@@ -69,6 +69,17 @@ def _tokenise(text: TrainingText, tokenizer) -> TokenisedText:
     return TokenisedText(text.id, text.group, tokens, len(prompt))
 
 
+def check_taught_end(texts: Sequence[TokenisedText], ends: Sequence[int]) -> None:
+    """Refuse texts whose replies end in none of ``ends``, at which decoding stops. Raises ExperimentError."""
+    for text in texts:
+        if not set(ends).intersection(text.tokens[text.prompt_length :]):
+            raise ExperimentError(
+                f"the chat template ends the reply of {text.id!r} in token {text.tokens[-1]}, and decoding stops at "
+                f"{list(ends)}: an adapter would never learn to stop. "
+                'Set base_model.chat_template = "plain", or mend the template.'
+            )
+
+
 def plan_steps(
     texts: Sequence[TokenisedText], *, batch_size: int, epochs: float, seed: int
 ) -> list[list[TokenisedText]]:

@@ -2,21 +2,12 @@
 
 from typing import TYPE_CHECKING, Literal
 
+from trainer.study.chat_template import settle_template, turn_end
 from trainer.study.experiment import BaseModelSettings, ExperimentError
 
 if TYPE_CHECKING:
     import torch
     from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-# For models without a chat template: the question, "SQL:", and the end-of-text token after the last reply only,
-# so that solved questions in a prompt read as one document.
-PLAIN_TEMPLATE = (
-    "{{ bos_token or '' }}"
-    "{% for message in messages %}"
-    "{% if message['role'] == 'user' %}{{ message['content'] + '\nSQL:' }}"
-    "{% else %}{{ ' ' + message['content'] + (eos_token if loop.last else '\n\n') }}{% endif %}"
-    "{% endfor %}"
-)
 
 
 def load_tokenizer(settings: BaseModelSettings) -> "PreTrainedTokenizerBase":
@@ -29,34 +20,42 @@ def load_tokenizer(settings: BaseModelSettings) -> "PreTrainedTokenizerBase":
 
     check_folder(settings)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(settings.folder or settings.id, revision=settings.revision or None)
+        tokenizer = AutoTokenizer.from_pretrained(**_source(settings), trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _loading_error(settings, error) from error
-    if settings.chat_template == "plain" or not tokenizer.chat_template:
-        tokenizer.chat_template = PLAIN_TEMPLATE
+    settle_template(settings, tokenizer)
+    if settings.gguf is not None:
+        _mend_header(tokenizer)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
 def load_end_tokens(settings: BaseModelSettings, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """The tokens that end a reply: the tokenizer's, and those that the model was published with. No weights are read.
+    """The tokens that end a reply: the tokenizer's, the template's, and those that the model was published with.
+
+    No weights are read.
 
     Raises:
         ExperimentError: as ``load_tokenizer``.
     """
     from transformers import AutoConfig, GenerationConfig
 
-    place, revision = settings.folder or settings.id, settings.revision or None
+    source = _source(settings)
     try:
-        generation = GenerationConfig.from_pretrained(place, revision=revision)
+        if settings.gguf is not None:
+            raise OSError("a GGUF file has no generation_config.json")
+        generation = GenerationConfig.from_pretrained(
+            source["pretrained_model_name_or_path"], revision=source["revision"]
+        )
     except OSError:
         try:
-            generation = AutoConfig.from_pretrained(place, revision=revision)
+            generation = AutoConfig.from_pretrained(**source, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise _loading_error(settings, error) from error
     ends = generation.eos_token_id
-    return sorted({tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None})
+    published = ends if isinstance(ends, list) else [ends]
+    return sorted({tokenizer.eos_token_id, turn_end(tokenizer), *published} - {None})
 
 
 def load_skeleton(settings: BaseModelSettings) -> "PreTrainedModel":
@@ -70,9 +69,9 @@ def load_skeleton(settings: BaseModelSettings) -> "PreTrainedModel":
 
     check_folder(settings)
     try:
-        config = AutoConfig.from_pretrained(settings.folder or settings.id, revision=settings.revision or None)
+        config = AutoConfig.from_pretrained(**_source(settings), trust_remote_code=False)
         with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(config)
+            return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _loading_error(settings, error) from error
 
@@ -97,16 +96,22 @@ def load_model(
     place = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = compute_dtype(settings)
     keywords = {"quantization_config": quantisation_config(quantisation, dtype)} if quantisation != "none" else {}
+    if keywords and settings.gguf is not None:
+        raise ExperimentError(
+            f"base model {settings.id!r} is a GGUF file, whose weights are quantised already: set "
+            'quantisation = "none", or give a folder of safetensors weights.'
+        )
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            settings.folder or settings.id,
-            revision=settings.revision or None,
+        model = AutoModelForCausalLM.from_pretrained(
+            **_source(settings),
+            trust_remote_code=False,
             dtype=dtype,
             attn_implementation=attention,
             use_safetensors=True,
             device_map=None if is_fsdp_enabled() else {"": place},
             **keywords,
         )
+        return model if settings.gguf is None else _dequantised(model)
     except (ImportError, RuntimeError) as error:
         if quantisation == "none" or isinstance(error, torch.OutOfMemoryError):
             raise
@@ -116,6 +121,31 @@ def load_model(
         ) from error
     except (OSError, ValueError, SafetensorError) as error:
         raise _loading_error(settings, error) from error
+
+
+def _source(settings: BaseModelSettings) -> dict:
+    """Where ``from_pretrained`` finds the model."""
+    if settings.gguf is not None:
+        return {"pretrained_model_name_or_path": str(settings.gguf.parent), "gguf_file": settings.gguf.name,
+                "revision": None}  # fmt: skip
+    return {"pretrained_model_name_or_path": settings.folder or settings.id, "revision": settings.revision or None}
+
+
+def _mend_header(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Take end and padding from the template: headers of GGUF files often name the token that begins a turn."""
+    end = turn_end(tokenizer)
+    if end is not None and end != tokenizer.eos_token_id:
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
+    if "<|endoftext|>" in tokenizer.get_vocab():
+        tokenizer.pad_token = "<|endoftext|>"
+
+
+def _dequantised(model: "PreTrainedModel") -> "PreTrainedModel":
+    """The model as one that never was quantised, as its weights are: it can be saved and takes any adapter."""
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.hf_quantizer, model.is_quantized = None, False
+    return model
 
 
 def compute_dtype(settings: BaseModelSettings) -> "torch.dtype":
@@ -155,12 +185,17 @@ def check_memory(settings: BaseModelSettings) -> None:
 def check_folder(settings: BaseModelSettings) -> None:
     """Refuse a path where no folder is, which would be taken for a Hub id. Raises ExperimentError."""
     is_path = settings.id.startswith((".", "/", "~")) or settings.id.count("/") > 1
-    if is_path and settings.folder is None:
+    if is_path and settings.folder is None and settings.gguf is None:
         raise ExperimentError(f"base model not found: no folder {settings.id!r} (base_model.id of the experiment).")
 
 
 def _loading_error(settings: BaseModelSettings, error: Exception) -> ExperimentError:
     reason = _first_line(error)
+    if "custom code" in reason or "trust_remote_code" in str(error):
+        return ExperimentError(
+            f"base model {settings.id!r} needs Python code that comes with it (auto_map), which is never run. "
+            "Take a model whose architecture transformers has itself."
+        )
     if settings.folder is not None:
         return ExperimentError(f"base model in {str(settings.folder)!r} cannot be loaded: {reason}")
     if "loaded with `safetensors`" in reason:

@@ -3,6 +3,7 @@
 Shipped experiments lie in ``trainer/experiments/``. Training and evaluation both start from here.
 """
 
+import datetime
 import difflib
 import tomllib
 from collections.abc import Iterable
@@ -18,6 +19,8 @@ EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
 # What may be part of a folder's name, a test id and a pytest -k expression.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")]
+
+TemplateArgument = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class ExperimentError(ValueError):
@@ -39,7 +42,23 @@ class BaseModelSettings(Settings):
     quantisation: Literal["none", "nf4", "int8"] = "none"
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"] = "auto"
     chat_template: Literal["auto", "plain"] = "auto"  # the model's own where it has one; plain: without any
+    template_arguments: dict[TemplateArgument, bool | int | float | str] = {}  # e.g. enable_thinking = false
+    date: str = "2024-07-26"  # that templates read in place of the clock
     memory_gb: float = 0.0  # GPU memory needed; 0: runs on a CPU
+
+    @field_validator("date")
+    @classmethod
+    def _is_a_day(cls, date: str) -> str:
+        return datetime.date.fromisoformat(date).isoformat()
+
+    @property
+    def gguf(self) -> Path | None:
+        """The GGUF file that ``id`` names, or that is alone of its kind in a folder without ``config.json``."""
+        path = resolve(self.id)
+        if path.is_file() and path.suffix == ".gguf":
+            return path
+        files = [] if self.folder is None or (path / "config.json").exists() else list(path.glob("*.gguf"))
+        return files[0] if len(files) == 1 else None
 
     @property
     def folder(self) -> Path | None:

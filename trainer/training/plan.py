@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trainer.rows.batches import TokenisedText, plan_steps, tokenise
+from trainer.rows.batches import TokenisedText, check_taught_end, plan_steps, tokenise
 from trainer.run import LoraRun
-from trainer.study.base_model import load_skeleton
+from trainer.study.base_model import load_end_tokens, load_skeleton
 from trainer.study.experiment import ExperimentError
 from trainer.training.memory import free_memory, is_target, linear_layers, memory_demand
 from trainer.training.passes import Passes, choose_passes
@@ -18,6 +18,7 @@ def plan(run: LoraRun, tokenizer) -> tuple[list[list[TokenisedText]], list[str]]
     """The questions of every step, and the ids of those too long. Raises ExperimentError."""
     settings = run.settings
     texts, dropped = tokenise(run.texts, tokenizer, settings.max_length)
+    check_taught_end(texts, load_end_tokens(run.base_model, tokenizer))
     return plan_steps(texts, batch_size=settings.batch_size, epochs=settings.epochs, seed=run.seed), dropped
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.tiny_architectures import save_tiny
 from trainer.study.base_model import load_model, load_skeleton, load_tokenizer
 from trainer.study.chat_template import PLAIN_TEMPLATE
 from trainer.study.experiment import BaseModelSettings, ExperimentError
@@ -44,3 +45,19 @@ def test_pickled_weights_alone_are_refused_with_the_way_round(monkeypatch):
     failing(monkeypatch, OSError("it has no model.safetensors and thus cannot be loaded with `safetensors`."))
     with pytest.raises(ExperimentError, match=r"no safetensors weights at revision '1a2b', .* \"refs/pr/N\""):
         load_model(BaseModelSettings(id="someone/model", revision="1a2b"), quantisation="none")
+
+
+@pytest.mark.parametrize("spoilt", ["lacking", "another shape"])
+def test_weights_that_are_not_all_there_are_refused(spoilt, tmp_path):
+    """Transformers would draw what is missing at random and answer with it."""
+    from safetensors.torch import load_file, save_file
+
+    save_tiny("Llama", tmp_path, ["SELECT name FROM singer"])
+    weights = load_file(tmp_path / "model.safetensors")
+    name = "model.layers.1.self_attn.q_proj.weight"
+    own = weights.pop(name)
+    if spoilt == "another shape":
+        weights[name] = own[:5].clone()
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ExperimentError, match="cannot be loaded"):
+        load_model(BaseModelSettings(id=str(tmp_path)), quantisation="none")

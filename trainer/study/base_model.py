@@ -102,19 +102,25 @@ def load_model(
             'quantisation = "none", or give a folder of safetensors weights.'
         )
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, found = AutoModelForCausalLM.from_pretrained(
             **_source(settings),
             trust_remote_code=False,
             dtype=dtype,
             attn_implementation=attention,
             use_safetensors=True,
             device_map=None if is_fsdp_enabled() else {"": place},
+            output_loading_info=True,
             **keywords,
         )
+        # Transformers would draw them at random, with a warning.
+        if missing := sorted(found["missing_keys"]):
+            raise ValueError(f"its weights lack {len(missing)} tensors, the first is {missing[0]!r}")
         return model if settings.gguf is None else _dequantised(model)
     except (ImportError, RuntimeError) as error:
-        if quantisation == "none" or isinstance(error, torch.OutOfMemoryError):
+        if isinstance(error, (torch.OutOfMemoryError, torch.AcceleratorError)):
             raise
+        if quantisation == "none":
+            raise _loading_error(settings, error) from error
         raise ExperimentError(
             f"quantisation = {quantisation!r} needs bitsandbytes, which does not work here: {_first_line(error)} "
             "Use a configuration without quantisation (LoRA), on Linux or Windows with an NVIDIA GPU this one."

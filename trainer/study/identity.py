@@ -26,6 +26,8 @@ def base_identity(settings: BaseModelSettings) -> str:
     and weights that were trained further differ in them.
     """
     folder = settings.folder
+    if settings.gguf is not None:
+        return sampled_hash([settings.gguf])
     if folder is None:
         return f"{settings.id}@{settings.revision or 'main'}"
     return sampled_hash([folder / "config.json", *sorted(folder.glob("*.safetensors"))])
@@ -33,6 +35,8 @@ def base_identity(settings: BaseModelSettings) -> str:
 
 def tokenizer_identity(settings: BaseModelSettings) -> str | None:
     """Hash of the tokenizer's files and chat template; None for a Hub model that is not in the local cache."""
+    if settings.gguf is not None:
+        return sampled_hash([settings.gguf])
     if settings.folder is not None:
         return sampled_hash([settings.folder / name for name in TOKENIZER_FILES])
     from huggingface_hub import try_to_load_from_cache
@@ -49,11 +53,11 @@ def model_identity(settings: BaseModelSettings) -> str | None:
     Hub model the commit in the local cache; None where it is not there.
     """
     folder = settings.folder
-    if folder is None:
+    if folder is None and settings.gguf is None:
         return _cached_commit(settings)
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
+    for path in sorted(folder.rglob("*")) if folder else [settings.gguf]:
+        name = path.relative_to(folder or path.parent)
         if path.is_file() and path.suffix.lower() not in _UNREAD and not any(part[0] == "." for part in name.parts):
             digest.update(f"{name} {path.stat().st_size}\n".encode())
             with path.open("rb") as file:

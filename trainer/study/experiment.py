@@ -32,6 +32,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def __hash__(self) -> int:
+        """By value, as equality goes; pydantic's own cannot take a part that is a dictionary."""
+        return hash(self.model_dump_json())
+
 
 class BaseModelSettings(Settings):
     """The model that is specialised: a Hub id with a pinned revision, or a folder."""

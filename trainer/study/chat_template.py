@@ -50,6 +50,12 @@ class TurnEnd(NamedTuple):
         return reply.partition(self.text)[0] if self.text else reply
 
 
+def possible_templates(settings: BaseModelSettings, own: str | None) -> set[str]:
+    """The texts, one of which a tokenizer is given for a model whose own template is ``own``; no tokenizer is read."""
+    chosen = own if own and settings.chat_template != "plain" else PLAIN_TEMPLATE
+    return {chosen, *in_front(settings, chosen)}
+
+
 def turn_end(tokenizer: "PreTrainedTokenizerBase") -> TurnEnd:
     """How the template ends a reply."""
     read = _probed([tokenizer.chat_template], special_tokens(tokenizer))[0]

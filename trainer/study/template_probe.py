@@ -3,7 +3,8 @@
 In, a line of JSON each: ``{"templates": [...], "special_tokens": {...}}``, then conversations,
 ``[number of the template, messages, add_generation_prompt]``. Out, a line each: for every template the variables that
 it reads, ``{"names": [...]}``, then for every conversation ``{"text": "..."}``, or in place of either
-``{"error": "..."}``. A line that takes too much ends the process. Needs Jinja alone: transformers would take seconds to import.
+``{"error": "..."}``. A line that takes too much ends the process. Needs Jinja alone: transformers would take seconds to
+import.
 """
 
 import json

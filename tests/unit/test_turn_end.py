@@ -22,7 +22,7 @@ def template(end: str, user: str = "<|user|>", assistant: str = "<|assistant|>")
 
 
 NO_END, IN_WORDS = template(""), template("\n### Human:", user="", assistant=" SQL: ")
-BETWEEN = template("", user="\n### Human: ", assistant="\n### SQL: ")
+BETWEEN = template("", user="{{ '\n### Human: ' }}", assistant="{{ '\n### SQL: ' }}")
 RUNS_TOGETHER = template("", user="", assistant="")
 
 
@@ -104,7 +104,7 @@ def test_training_that_would_teach_no_end_is_refused(train, study, tmp_path, cap
     assert status == 2
     assert "would never learn to stop" in error
     assert 'base_model.chat_template = "plain"' in error
-    assert not adapters.parent.exists()
+    assert not [path for path in adapters.parent.rglob("*") if path.suffix in (".safetensors", ".jsonl")]
 
 
 @pytest.mark.parametrize("action", ["--dry-run", "--prepare-only"])

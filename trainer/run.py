@@ -19,6 +19,10 @@ from trainer.study.identity import base_identity, tokenizer_identity
 _NO_MATTER = {"micro_batch_size", "gradient_checkpointing", "quantisation"}
 # Counts up when the trainer itself changes so that the same settings give other weights.
 _METHOD = 1
+# Settings that were not recorded once: adapters without them were trained at these values.
+UNRECORDED = {
+    f"base_model.{name}": BaseModelSettings.model_fields[name].default for name in ("template_arguments", "date")
+}
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class LoraRun:
             # A Hub model's revision pins its tokenizer too, which may not have been downloaded yet.
             "base_model.tokenizer": tokenizer_identity(base) if base.folder else None,
             "base_model.chat_template": base.chat_template,
+            **self._template_settings,
             "base_model.dtype": base.dtype,
             "base_model.quantisation": self.quantisation,
             **{
@@ -71,6 +76,12 @@ class LoraRun:
             "data": data_hash(self.texts),
             "method": _METHOD,
         }
+
+    @property
+    def _template_settings(self) -> dict:
+        """Those that differ from ``UNRECORDED``, so that fingerprints of before stay."""
+        values = {name: getattr(self.base_model, name.removeprefix("base_model.")) for name in UNRECORDED}
+        return {name: value for name, value in values.items() if value != UNRECORDED[name]}
 
     @property
     def quantisation(self) -> Literal["none", "nf4", "int8"]:

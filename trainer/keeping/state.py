@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from trainer.run import LoraRun
+from trainer.run import UNRECORDED, LoraRun
 from trainer.study.base_model import check_folder
 from trainer.study.experiment import ExperimentError
 from trainer.study.outside import read_json
@@ -62,10 +62,10 @@ def differing_settings(run: LoraRun, *, unfinished: bool = False) -> list[str]:
     """``name: then, now`` of every setting in which the adapter that is there differs from ``run``."""
     folder = run.unfinished_dir if unfinished else run.output_dir
     try:
-        recorded = read_json(folder / "run.json")["identity"]
+        recorded = UNRECORDED | read_json(folder / "run.json")["identity"]
     except (OSError, ValueError, KeyError, TypeError):
         return ["run.json: missing or damaged"]
-    now = json.loads(json.dumps(run.identity))
+    now = UNRECORDED | json.loads(json.dumps(run.identity))
     names = [name for name in {**recorded, **now} if recorded.get(name) != now.get(name)]
     return [f"{name}: trained with {_short(recorded.get(name))}, now {_short(now.get(name))}" for name in names]
 

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from random import Random
 
-from jinja2 import TemplateError
-
 from trainer.rows.texts import TrainingText
+from trainer.study.chat_writing import PLAIN_INSTEAD, Chat, UnwritableChat, write_chats
 from trainer.study.experiment import ExperimentError
 
 IGNORED = -100  # the label that carries no loss, as in transformers
@@ -40,7 +39,7 @@ def tokenise(texts: list[TrainingText], tokenizer, max_length: int) -> tuple[lis
     Raises:
         ExperimentError: the template writes a prompt differently once a reply follows, or no text is short enough.
     """
-    tokenised = [_tokenise(text, tokenizer) for text in texts]
+    tokenised = as_tokens(texts, write_solved(texts, tokenizer), tokenizer)
     kept = [text for text in tokenised if len(text.tokens) <= max_length]
     if not kept:
         shortest = min(len(text.tokens) for text in tokenised)
@@ -50,23 +49,49 @@ def tokenise(texts: list[TrainingText], tokenizer, max_length: int) -> tuple[lis
     return kept, [text.id for text in tokenised if len(text.tokens) > max_length]
 
 
-def _tokenise(text: TrainingText, tokenizer) -> TokenisedText:
-    messages = [message._asdict() for message in text.prompt.messages]
-    reply = {"role": "assistant", "content": text.completion}
+def write_solved(texts: list[TrainingText], tokenizer) -> list[tuple[str, str]]:
+    """Every prompt as the template writes it, and with its reply.
+
+    Raises:
+        ExperimentError: the template cannot write one, or writes the prompt differently once the reply follows.
+    """
+    chats = []
+    for text in texts:
+        chats += [
+            Chat(text.prompt.messages, True),
+            Chat([*text.prompt.messages, ("assistant", text.completion)], False),
+        ]
     try:
-        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-        tokens = tokenizer.apply_chat_template([*messages, reply], return_dict=False)
-    except (TemplateError, TypeError) as error:
-        raise ExperimentError(
-            f"the chat template of {tokenizer.name_or_path!r} cannot write {text.id!r}: {error}. "
-            'Set base_model.chat_template = "plain".'
-        ) from None
-    if tokens[: len(prompt)] != prompt:
-        raise ExperimentError(
-            f"the chat template of {tokenizer.name_or_path!r} writes the prompt of {text.id!r} differently once "
-            "a reply follows, so the adapter would be trained on other prompts than it is asked."
-        )
-    return TokenisedText(text.id, text.group, tokens, len(prompt))
+        written = write_chats(tokenizer, chats)
+    except UnwritableChat as error:
+        text = texts[error.place // 2]
+        raise UnwritableChat(error.model, error.place, repr(text.id), error.reason) from None
+    pairs = list(zip(written[::2], written[1::2], strict=True))
+    for text, (prompt, whole) in zip(texts, pairs, strict=True):
+        if not whole.startswith(prompt):
+            raise _other_prompt(text, tokenizer)
+    return pairs
+
+
+def as_tokens(texts: list[TrainingText], pairs: list[tuple[str, str]], tokenizer) -> list[TokenisedText]:
+    """What ``write_solved`` wrote as token ids. Raises ExperimentError where the prompt's are no beginning."""
+    prompts, wholes = (
+        tokenizer([pair[part] for pair in pairs], add_special_tokens=False)["input_ids"] if pairs else []
+        for part in (0, 1)
+    )
+    tokenised = []
+    for text, prompt, tokens in zip(texts, prompts, wholes, strict=True):
+        if tokens[: len(prompt)] != prompt:
+            raise _other_prompt(text, tokenizer)
+        tokenised.append(TokenisedText(text.id, text.group, tokens, len(prompt)))
+    return tokenised
+
+
+def _other_prompt(text: TrainingText, tokenizer) -> ExperimentError:
+    return ExperimentError(
+        f"the chat template of {tokenizer.name_or_path!r} writes the prompt of {text.id!r} differently once "
+        f"a reply follows, so the adapter would be trained on other prompts than it is asked. {PLAIN_INSTEAD}"
+    )
 
 
 def check_taught_end(texts: Sequence[TokenisedText], ends: Sequence[int]) -> None:

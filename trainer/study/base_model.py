@@ -55,7 +55,8 @@ def load_end_tokens(settings: BaseModelSettings, tokenizer: "PreTrainedTokenizer
             raise _loading_error(settings, error) from error
     ends = generation.eos_token_id
     published = ends if isinstance(ends, list) else [ends]
-    return sorted({tokenizer.eos_token_id, turn_end(tokenizer), *published} - {None})
+    end = turn_end(tokenizer)
+    return sorted({tokenizer.eos_token_id, end.token, end.next_token, *published} - {None})
 
 
 def load_skeleton(settings: BaseModelSettings) -> "PreTrainedModel":
@@ -139,7 +140,7 @@ def _source(settings: BaseModelSettings) -> dict:
 
 def _mend_header(tokenizer: "PreTrainedTokenizerBase") -> None:
     """Take end and padding from the template: headers of GGUF files often name the token that begins a turn."""
-    end = turn_end(tokenizer)
+    end = turn_end(tokenizer).token
     if end is not None and end != tokenizer.eos_token_id:
         tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
     if "<|endoftext|>" in tokenizer.get_vocab():

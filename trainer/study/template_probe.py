@@ -1,19 +1,24 @@
-"""Renders conversations in a stranger's chat template, in a process of its own with little time and memory.
+"""Writes conversations in a stranger's chat template, in a process of its own with little time and memory.
 
-In: JSON on standard input, ``{"templates": [...], "conversations": [[messages, add_generation_prompt], ...],
-"special_tokens": {...}}``. Out: for every template ``{"names": [...], "texts": [...]}`` or ``{"error": "..."}``; names
-are the variables that it reads. Needs Jinja alone: transformers would take seconds to import.
+In, a line of JSON each: ``{"templates": [...], "special_tokens": {...}}``, then conversations,
+``[number of the template, messages, add_generation_prompt]``. Out, a line each: for every template the variables that
+it reads, ``{"names": [...]}``, then for every conversation ``{"text": "..."}``, or in place of either
+``{"error": "..."}``. A line that takes too much ends the process. Needs Jinja alone: transformers would take seconds to
+import.
 """
 
 import json
+import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 
 import jinja2
 from jinja2 import meta, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-MEMORY_BYTES, SECONDS, MOST_CHARACTERS = 1 << 29, 5, 1 << 20
+MEMORY_BYTES, SECONDS, MOST_CHARACTERS = 1 << 29, 2, 1 << 20
 
 
 class _Generation(Extension):
@@ -44,43 +49,57 @@ def _environment() -> ImmutableSandboxedEnvironment:
     return environment
 
 
-def _rendered(template: str, conversations: list, special_tokens: dict) -> dict:
-    environment = _environment()
-    names = sorted(meta.find_undeclared_variables(environment.parse(template)))
-    compiled = environment.from_string(template)
-    texts = []
-    for messages, prompted in conversations:
-        given = {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": prompted}
-        written = ""
-        for part in compiled.generate(**special_tokens, **given):
-            written += part
-            if len(written) > MOST_CHARACTERS:
-                return {"error": f"it writes more than {MOST_CHARACTERS:,} characters for a short conversation"}
-        texts.append(written)
-    return {"names": names, "texts": texts}
+def _written(template: jinja2.Template, messages: list[dict], prompted: bool, special_tokens: dict) -> str:
+    given = {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": prompted}
+    most = MOST_CHARACTERS + 4 * sum(len(message["content"]) for message in messages)
+    parts, length = [], 0
+    for part in template.generate(**special_tokens, **given):
+        parts.append(part)
+        length += len(part)
+        if length > most:
+            raise jinja2.TemplateError(f"it writes more than {most:,} characters")
+    return "".join(parts)
 
 
-def _limit() -> None:
+def _limit_memory() -> None:
     try:
         import resource
     except ImportError:  # not on Windows, where the caller's time limit is the only one
         return
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+
+
+def _answer(work: Callable[[], dict]) -> None:
+    """Print what ``work`` comes to; the system ends the process where it takes more than ``SECONDS`` of processor."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    try:
+        answer = work()
+    except MemoryError:
+        answer = {"error": f"it takes more than {MEMORY_BYTES >> 20} MiB"}
+    except Exception as error:  # whatever a stranger's template raises is the answer
+        answer = {"error": str(error)[:500] or type(error).__name__}
+    print(json.dumps(answer), flush=True)
 
 
 def main() -> None:
-    asked = json.load(sys.stdin)
-    _limit()
-    answers = []
-    for template in asked["templates"]:
-        try:
-            answers.append(_rendered(template, asked["conversations"], asked["special_tokens"]))
-        except MemoryError:
-            answers.append({"error": f"it takes more than {MEMORY_BYTES >> 20} MiB"})
-        except Exception as error:  # whatever a stranger's template raises is the answer
-            answers.append({"error": str(error)[:500] or type(error).__name__})
-    json.dump(answers, sys.stdout)
+    _limit_memory()
+    asked = json.loads(sys.stdin.readline())
+    environment, compiled = _environment(), {}
+
+    def read(number: int) -> dict:
+        text = asked["templates"][number]
+        names = sorted(meta.find_undeclared_variables(environment.parse(text)))
+        compiled[number] = environment.from_string(text)
+        return {"names": names}
+
+    def write(number: int, messages: list[dict], prompted: bool) -> dict:
+        return {"text": _written(compiled[number], messages, prompted, asked["special_tokens"])}
+
+    for number in range(len(asked["templates"])):
+        _answer(partial(read, number))
+    for line in sys.stdin:
+        _answer(partial(write, *json.loads(line)))
 
 
 if __name__ == "__main__":

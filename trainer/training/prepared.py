@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from trainer.rows.batches import TokenisedText, as_tokens, check_taught_end, write_solved
 from trainer.rows.texts import TrainingText, as_texts
 from trainer.run import LoraRun
 from trainer.spider.folder import open_spider
+from trainer.study.base_model import load_end_tokens
 
 
 def write_prepared(run: LoraRun, tokenizer, folder: Path) -> list[Path]:
@@ -15,27 +17,31 @@ def write_prepared(run: LoraRun, tokenizer, folder: Path) -> list[Path]:
     A line has ``id``, ``db_id``, the chat ``messages`` with the SQL as the last one, and ``prompt`` and ``completion``
     as the model's template writes them: the ones that ``tokens`` counts and loss is taken on. Dev questions are those
     that adapters are asked; no training sees their SQL.
+
+    Raises:
+        ExperimentError: the template cannot write one of them, or would not teach where a reply ends.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     spider = open_spider(run.spider)
     texts = {"train": run.texts, "dev": as_texts(spider, spider.dev())}
+    written = {name: write_solved(some, tokenizer) for name, some in texts.items()}
+    tokens = {name: as_tokens(some, written[name], tokenizer) for name, some in texts.items()}
+    check_taught_end(tokens["train"], load_end_tokens(run.base_model, tokenizer))
     paths = {name: folder / f"{name}_formatted.jsonl" for name in texts}
+    folder.mkdir(parents=True, exist_ok=True)
     for name, path in paths.items():
-        path.write_text("".join(f"{json.dumps(line)}\n" for line in _lines(texts[name], tokenizer)), encoding="utf-8")
+        lines = _lines(texts[name], written[name], tokens[name])
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
     return list(paths.values())
 
 
-def _lines(texts: list[TrainingText], tokenizer) -> Iterable[dict]:
-    for text in texts:
+def _lines(texts: list[TrainingText], written: list[tuple[str, str]], tokenised: list[TokenisedText]) -> Iterable[dict]:
+    for text, (prompt, whole), tokens in zip(texts, written, tokenised, strict=True):
         messages = [message._asdict() for message in text.prompt.messages]
-        solved = [*messages, {"role": "assistant", "content": text.completion}]
-        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        whole = tokenizer.apply_chat_template(solved, tokenize=False)
         yield {
             "id": text.id,
             "db_id": text.group,
-            "messages": solved,
+            "messages": [*messages, {"role": "assistant", "content": text.completion}],
             "prompt": prompt,
             "completion": whole.removeprefix(prompt),
-            "tokens": len(tokenizer(whole, add_special_tokens=False)["input_ids"]),
+            "tokens": len(tokens.tokens),
         }

@@ -4,6 +4,7 @@ import pytest
 
 from fixtures.adapters.adapter import Adapter
 from tests.tiny_architectures import changed_config, save_tiny
+from tests.unit import test_architectures
 from tests.unit.test_architectures import LETTER_OPTIONS, NEW_TOKENS, plainly
 from trainer.prompts import Prompt
 from trainer.study.experiment import BaseModelSettings
@@ -71,6 +72,20 @@ def test_a_short_question_beside_a_long_one_after_many_sound_batches(saved):
     engine = engine_on(folder)
     same(answers(engine, texts, size=2), plainly(engine, reference(folder), texts))
     assert "differs from plain Transformers" in engine.path.records["base"].problem
+
+
+@pytest.mark.parametrize(
+    ("name", "sound"), [("Llama", True), ("Qwen3", True), ("MPT", False), ("Phi-3 with LongRoPE", False)]
+)
+def test_in_low_precision_paths_are_compared_without_rounding(name, sound, saved):
+    engine = engine_on(saved(name), dtype="bfloat16")
+    before = {key: value.clone() for key, value in engine.models.base.state_dict().items()}
+    answers(engine, test_architectures.TEXTS, size=len(test_architectures.TEXTS))
+    record = engine.path.records["base"]
+    assert bool(record.problem) is not sound
+    assert record.largest < 1e-3 or not sound
+    after = engine.models.base.state_dict()
+    assert all(after[key].dtype == value.dtype and after[key].equal(value) for key, value in before.items())
 
 
 @pytest.mark.parametrize("attention", ["auto", "sdpa"])

@@ -109,13 +109,13 @@ def engine_on(tokenizer):
 
     opened = []
 
-    def start(change, limits={}, faults=None, **options):
+    def start(change, limits=None, faults=None, **options):
         def changed(number, request):
             return Fault(change=change) if number > 1 or request["max_tokens"] > 1 else None
 
         stub = VllmStub(tokenizer, lambda request: ([5], None), faults=faults or changed, **options)
         server = Server(stub.url, "none", QUICK, 2)
-        engine = EndpointEngine(load_experiment("miniature").base_model, server, {"base": "base"}, limits)
+        engine = EndpointEngine(load_experiment("miniature").base_model, server, {"base": "base"}, limits or {})
         opened.append((stub, engine))
         return engine, stub
 

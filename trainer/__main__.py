@@ -11,6 +11,7 @@ from trainer.machine.quiet import quiet_libraries
 from trainer.options import Action, Job, read_job
 from trainer.run import LoraRun
 from trainer.study.experiment import ExperimentError
+from trainer.study.outside import harmless
 
 _SIGNALLED = 128  # and the signal's number, as shells have it
 
@@ -20,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _do(read_job(arguments))
     except ExperimentError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(harmless(f"error: {error}"), file=sys.stderr)
         return 2
     except TrainingStopped as stopped:
         _say(f"\n{stopped} Run the same command to go on.", file=sys.stderr)
@@ -52,7 +53,7 @@ def _is_first() -> bool:
 def _say(text: str, file=None) -> None:
     """Print, once of all processes."""
     if _is_first():
-        print(text, file=file, flush=True)
+        print(harmless(text), file=file, flush=True)
 
 
 def _train(runs: Sequence[LoraRun], *, overwrite: bool) -> None:

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from fixtures.questions.plain import fenced, harmless, markdown, plain
+from fixtures.questions.plain import fenced, markdown, plain
+from trainer.study.outside import harmless
 
 PAYLOADS = [
     "\x1b[31mred\x1b[0m",

@@ -1,7 +1,8 @@
-"""Text and JSON that people bring: read as they were meant, or refused in one line."""
+"""Text and JSON that people bring: read as they were meant, or refused in one line; and shown as text, not obeyed."""
 
 import codecs
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ _OTHER_ENCODINGS = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
+
+# What a CI runner obeys in a job's log: GitHub's ``::name::`` where a line begins, its older ``##[name]`` anywhere.
+_COMMAND = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
+_OLD_COMMAND = re.compile(r"##(?=\[)")
 
 
 def read_text(path: Path) -> str:
@@ -53,3 +58,13 @@ def parse_json(text: str) -> Any:
 def read_json(path: Path) -> Any:
     """The JSON document in a file. Raises OSError, and ValueError where it is none."""
     return parse_json(read_text(path))
+
+
+def harmless(text: str) -> str:
+    """``text`` with its lines as they are, and without what a terminal or a CI runner would obey.
+
+    >>> harmless("  ::error::stop\\x1b[31m ##[group]")
+    '  : :error::stop?[31m ## [group]'
+    """
+    kept = "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
+    return _OLD_COMMAND.sub("## ", _COMMAND.sub(r"\1: ", kept))

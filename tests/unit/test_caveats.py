@@ -1,0 +1,107 @@
+"""What limits the numbers is counted beside them, and stands in the verdict where it is much."""
+
+import pytest
+
+from custom_metrics.statistics import could_turn
+from custom_metrics.statistics.paired import of_counts
+from fixtures.questions.mmlu.suite import MMLU
+from fixtures.questions.plugin import BUILT_IN
+from fixtures.questions.spider.suite import SPIDER
+from fixtures.report.caveats import caveats, limits, notes
+from fixtures.report.page import report_section
+from fixtures.report.sentences import recommendation, verdict
+from fixtures.report.summary_lines import summary_lines
+from fixtures.results.answering import CheckedPath, Rounding
+from fixtures.results.summary import summarise
+from fixtures.results.types import Summary
+
+
+@pytest.fixture
+def limited(made_up_study, made_up_manifest):
+    """``limited(cut, tied, moved)``: a summary of base and cfg1, so many of cfg1's answers limited, and its rows."""
+
+    def study(cut=0, tied=0, moved=0):
+        _, rows = made_up_study({"base": range(100), "cfg1": range(120)}, {"base": range(100), "cfg1": range(93)})
+        noted = []
+        for row in rows:
+            number = int(row.number)
+            own = row.adapter == "cfg1"
+            field = {"cut": own and number < cut} if row.suite == "spider" else {"tied": own and number < tied}
+            noted.append(row.model_copy(update=field))
+        rounding = [
+            Rounding(suite="mmlu", adapter="cfg1", asked=100, changed=9, low=0.05, high=0.16, gained=moved, lost=0)
+        ]
+        sets = made_up_manifest(["base", "cfg1"]).score_sets
+        measured = summarise(noted, BUILT_IN, sets, {"spider": 200, "mmlu": 150}, 0.05, rounding if moved else ())
+        return Summary(experiment="limits", **measured), noted
+
+    return study
+
+
+def test_counts_stand_beside_the_accuracy(limited):
+    summary, rows = limited(cut=3, tied=2)
+    assert summary.accuracy("spider", "cfg1").cut == 3
+    assert summary.accuracy("mmlu", "cfg1").tied == 2
+    printed = "\n".join(line.text for line in summary_lines(summary, rows, BUILT_IN))
+    assert "cut at the limit of new tokens: 0, 3" in printed
+    assert "tied, given to the first option: 0, 2" in printed
+    assert "Careful" not in printed
+    assert "Cut at the limit of new tokens: 0, 3." in report_section(summary, rows, None, BUILT_IN)
+
+
+def test_much_of_it_is_part_of_the_verdict(limited):
+    summary, rows = limited(cut=62, tied=12)
+    said = caveats(summary, BUILT_IN)
+    assert said[0].startswith("Careful: 31.0% of cfg1's replies to Spider were cut at the limit of new tokens")
+    assert "Raise spider.max_new_tokens" in said[0]
+    assert said[1].startswith("Careful: 8.0% of cfg1's answers to MMLU are ties")
+    assert recommendation(summary, BUILT_IN)[-2:] == said
+    assert "replies to Spider were cut at the limit" in report_section(summary, rows, None, BUILT_IN)
+
+
+def test_what_is_not_known_is_not_counted(made_up_study):
+    summary, _ = made_up_study({"base": range(10)}, {"base": range(10)})
+    assert summary.accuracy("spider", "base").cut is None
+    assert limits(summary, SPIDER) == []
+
+
+def test_rounding_that_could_turn_a_verdict_says_so(limited):
+    steady, _ = limited(moved=1)
+    assert limits(steady, MMLU)[-1] == (
+        "cfg1, of 100 answers computed alone as well 9 changed (95% interval 5.0 to 16.0%), which moves its accuracy "
+        "by 1.0 points at most"
+    )
+    shaky, _ = limited(moved=9)
+    change = shaky.change("mmlu", "cfg1")
+    assert change.rounding_turns and verdict(change).endswith("which rounding could turn")
+    assert not steady.change("spider", "cfg1").rounding_turns
+
+
+def test_another_path_and_what_adapters_brought_are_notes():
+    summary = Summary(
+        experiment="notes",
+        paths=[
+            CheckedPath(adapter="base", checked=8, largest=1.3, problem="the fast path differs", notes=["a template"]),
+            CheckedPath(adapter="cfg1", checked=8, largest=0.0, problem="", notes=["a template"]),
+        ],
+        adapter_notes={"cfg1": ["made for a copy"]},
+    )
+    assert notes(summary) == [
+        "base: answered by plain Transformers, one question at a time, since the fast path differs",
+        "cfg1: made for a copy",
+        "base and cfg1: a template",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "moved", "turns"),
+    [
+        ((90, 6, 0, 4), 0.0, False),  # exactly shown: six one way
+        ((90, 6, 0, 4), 0.01, True),
+        ((50, 40, 0, 10), 0.05, False),
+        ((97, 1, 1, 1), 0.0, False),
+        ((97, 1, 1, 1), 0.1, True),
+    ],
+)
+def test_a_finding_turns_when_so_many_answers_do(counts, moved, turns):
+    assert could_turn(of_counts(*counts), 0.05, moved) is turns

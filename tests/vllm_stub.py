@@ -115,7 +115,7 @@ class VllmStub:
         choice = {
             "index": 0,
             "text": self._tokenizer.decode(shown, skip_special_tokens=True),
-            "finish_reason": "stop",
+            "finish_reason": "length" if self._is_cut(new, request) else "stop",
             "logprobs": None,
         }
         if request.get("logprobs") is not None and log_probabilities is not None:
@@ -124,6 +124,11 @@ class VllmStub:
         usage = {"prompt_tokens": len(tokens), "completion_tokens": len(new), "total_tokens": len(tokens) + len(new)}
         frame = {"id": "cmpl-0", "object": "text_completion", "created": 0, "model": request["model"]}
         return frame | {"choices": [choice], "usage": usage}
+
+    @staticmethod
+    def _is_cut(new: list[int], request: dict) -> bool:
+        ended = bool(new) and new[-1] in request.get("stop_token_ids", ())
+        return len(new) >= request["max_tokens"] and not ended
 
     def _logprobs(self, tokens: list[int], first: int, log_probabilities, request: dict) -> dict:
         """Of the tokens from place ``first`` on; nothing is known of the very first one of a prompt."""

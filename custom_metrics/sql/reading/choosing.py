@@ -27,12 +27,14 @@ _FINAL = re.compile(
     re.IGNORECASE,
 )
 _PIECE = re.compile(
-    r"\bverify|\bdouble-check|\bto (?:check|test|see)\b|\b(?:inner|outer|sub-?) ?query\b|\bthis part\b|\bdebug"
+    r"\bverify|\bdouble-check|\b(?:to|let's|can) (?:check|test|see)\b|\b(?:inner|outer|sub-?) ?query\b|\bthis part\b|\bdebug"
     r"|\bbreak(?:ing|down)|\b(?:incorrect|wrong|bad)(?: (?:sql|query|version|answer))?:|\bnot correct:"
-    r"|\bwould be (?:wrong|incorrect)|\bsame (?:result|as)|\bunlike\b|\brather than\b",
+    r"|\bwould be (?:wrong|incorrect)|\bsame (?:result|as)|\bunlike\b|\brather than\b"
+    r"|<(?:expla|analy|plan|note|critique|comment|draft)\w*>",
     re.IGNORECASE,
 )
 _NAMED = re.compile(r"\bfinal|\bboxed\b|<answer", re.IGNORECASE)
+_MAKES_DATA = re.compile(r"create table|insert into", re.IGNORECASE)
 _STEP = re.compile(r"\b(?:step|then|now|next|finally|first|second)\b", re.IGNORECASE)
 _NEXT_QUESTION = re.compile(
     r"^[\W_]*(?:q|question|user|human|instruction|input|schema|database|tables?|example \d+|given the following|问题|问)"
@@ -85,8 +87,8 @@ def _last_answer(offers: Sequence[Offer], eligible: Sequence[bool]) -> Offer:
     answer, named, lead = None, False, ""
     for number, offer in enumerate(offers):
         lead += offer.lead
-        if answer and answer.statement.query and offer.statement.sql[:12].lower() == "create table":
-            break  # the schema of the next question
+        if answer and answer.statement.query and _MAKES_DATA.match(offer.statement.sql):
+            break  # for the next question, or to try the answer
         if not eligible[number]:
             continue
         found = standing(offer, lead)

@@ -161,7 +161,8 @@ def _is_offered(start: Start, statement: Statement, passage: Passage) -> bool:
     if passage.marked:
         return True
     if not statement.query:
-        return not start.in_sentence or start.quote != ""
+        is_sql = start.keyword != "explain" or _FROM.search(statement.sql) is not None
+        return is_sql and (not start.in_sentence or start.quote != "")
     if not start.in_sentence:
         return bool(statement.whole or _FROM.search(statement.sql) or _NOTHING.match(passage.text, statement.end))
     written_as_sql = start.keyword.isupper() or (_FROM.search(statement.sql) and _SIGNS.search(statement.sql))

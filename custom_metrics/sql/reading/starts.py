@@ -8,7 +8,7 @@ _SOME_TABLE = r"(?:(?:temp|temporary|unique|virtual|or\s+replace)\s+)*(?:table|v
 # Brackets before a query may belong to it, as in a set operation.
 _START = re.compile(
     r"(?P<comment>(?:^|;)[ \t]*--[^\n]*|/\*[\s\S]*?(?:\*/|\Z))"
-    r"|(?:(?<![\w@.])|(?<=\\[nrt]))(?:\(\s*){0,8}(?P<start>(?:select|with)\b|values\s*\("
+    r"|(?:(?<![\w@.])|(?<=\\[nrt]))(?:\(\s*){0,8}(?P<start>(?:select|with)\b|values\s*\(\s*(?=['\"\d(+-]|null\b)"
     r"|explain\s+(?:query\s+plan\s+)?(?:select|with|values)\b|(?:insert|replace)\s+(?:or\s+\w+\s+)?into\s"
     r"|update\s+(?:or\s+\w+\s+)?\S{1,100}\s+set\s|delete\s+from\s"
     rf"|(?:create|drop|alter)\s+{_SOME_TABLE}|truncate\s+table\s|pragma\s+\w|attach\s+(?:database\s+)?['\"]"

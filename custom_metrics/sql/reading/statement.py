@@ -15,13 +15,14 @@ from custom_metrics.sql.reading.prose import is_english, is_keyword, label_at, p
 
 # A query in brackets is followed by these, where it is not all there is.
 _AFTER_BRACKETS = frozenset({"union", "intersect", "except", "order", "limit"})
-# After SELECT, these go on in English: "SELECT is needed".
-_NOT_SELECTED = frozenset({",", ")", ".", "=", ":", "is", "or", "and", "in", "as", "on", "by", "where"})
+# After SELECT, these go on in English or in a pattern: "SELECT is needed", "SELECT <columns>".
+_NOT_SELECTED = frozenset({"<", ",", ")", ".", "=", ":", "is", "or", "and", "in", "as", "on", "by", "where"})
 _BEFORE_NAMES = frozenset({"select", "distinct", "from", "join"})
 # What joins English to SQL that is whole without it: "FROM singer (this lists ...", "FROM singer, which ...".
 _JOINTS = frozenset({",", "(", "-", "as"})
 # In a condition these are SQL gone wrong ("WHERE age is the highest"), unless a value stands before them.
 _WORD_JOINTS = frozenset({"and", "or", "is", "in", "on", "not", "like", "with"})
+_CELL_END = re.compile(r"\|[ \t]*(?:\n|\Z)")
 _REMARK = re.compile(r"\(\d+ [a-z]+\)", re.IGNORECASE)  # (6 rows)
 _SENTENCE_END = re.compile(r"\.(?:\s*\Z|[\"'_)]|\*\*|\s*\n|\s+(?=[A-Z]))")
 # A string, and the closing quote of what it stands in: SQLite takes both for one quote in the string.
@@ -132,6 +133,8 @@ class _Reader:
         if token.text == ".":
             is_end = _SENTENCE_END.match(self.text, token.start, self.limit) is not None
             return is_adjacent and is_end and not self.progress.broken
+        if token.text == "|":
+            return _CELL_END.match(self.text, token.start, self.limit) is not None
         if token.text == "(":
             return _REMARK.match(self.text, token.start, self.limit) is not None
         return is_adjacent and token.kind == "name" and token.text[0] == "["

@@ -23,11 +23,12 @@ _ALTERNATIVE = re.compile(
 )
 _FINAL = re.compile(
     r"\bfinal|\banswer|\bcorrect(?:ed|ion)?\b|\bfixed|\brevised|\bshould (?:be|have)\b"
+    r"|\b(?:above|previous|that|this|it)\b.{1,40}\b(?:wrong|incorrect|not (?:quite )?(?:right|correct))\b"
     r"|\b(?:wait|oops|sorry|actually|mistake|boxed)\b|最终|修正|更正",
     re.IGNORECASE,
 )
 _PIECE = re.compile(
-    r"\bverify|\bdouble-check|\b(?:to|let's|can) (?:check|test|see)\b|\b(?:inner|outer|sub-?) ?query\b|\bthis part\b|\bdebug"
+    r"\bexpla(?:in|nation)|\bverify|\bdouble-check|\b(?:to|let's|can) (?:check|test|see)\b|\b(?:inner|outer|sub-?) ?query\b|\bthis part\b|\bdebug"
     r"|\bbreak(?:ing|down)|\b(?:incorrect|wrong|bad)(?: (?:sql|query|version|answer))?:|\bnot correct:"
     r"|\bwould be (?:wrong|incorrect)|\bsame (?:result|as)|\bunlike\b|\brather than\b"
     r"|<(?:expla|analy|plan|note|critique|comment|draft)\w*>",
@@ -109,8 +110,12 @@ def _takes_place(offer: Offer, answer: Offer, found: Standing, *, named: bool, c
         return False
     if found is Standing.UNSAID:
         return offer.offered > answer.offered
-    is_piece = compare and offer.statement.sql in answer.statement.sql
+    is_piece = compare and _plain(offer) in _plain(answer)
     return not is_piece and offer.offered >= answer.offered
+
+
+def _plain(offer: Offer) -> str:
+    return " ".join(offer.statement.sql.lower().split())
 
 
 def _is_named(lead: str) -> bool:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 # Quotes that typography, HTML and JSON make of ' and ". Their length is bounded: an opening one that never closes must
 # not be looked for at every place. SQLite's own quotes need no bound, as the next one of a kind always closes.
-_FOREIGN_STRING = r"""‘[^‘’\n]{0,500}’ | ’[^‘’\n]{0,500}’ | ＇[^＇\n]{0,500}＇ | \\'(?:[^'\\\n]|\\[^'\n]){0,500}\\'
+_FOREIGN_STRING = r"""´[^´\n]{0,500}´ | ‘[^‘’\n]{0,500}’ | ’[^‘’\n]{0,500}’ | ＇[^＇\n]{0,500}＇ | \\'(?:[^'\\\n]|\\[^'\n]){0,500}\\'
     | &(?:\#0*39|\#x27|apos|lsquo|rsquo);.{0,500}?&(?:\#0*39|\#x27|apos|rsquo);"""
 _FOREIGN_NAME = r"""[“”„][^“”\n]{0,500}[”“] | ＂[^＂\n]{0,500}＂ | \\"(?:[^"\\\n]|\\[^"\n]){0,500}\\"
     | &(?:quot|\#0*34|ldquo);.{0,500}?&(?:quot|\#0*34|rdquo);"""
@@ -29,15 +29,16 @@ _TOKEN = re.compile(
   | (?P<word> [^\W\d](?:[\w$]|\\_)*+ )
   | (?P<parameter> [:@$]\w+ | \?\d* )
   | (?P<mark> \*\*+ | </ | \[/ )
-  | (?P<foreign_operator> [（），；．＋－＊／％＆｜～＜＞＝] | −
-    | &(?:lt|gt|amp|\#0*6[02]|\#x3[ce]); | \\[-+*/%&|~<>=(),.;!] )
-  | (?P<operator> ->>? | \|\| | << | >> | <= | >= | <> | == | != | :: | [-+*/%&|~<>=(),.;] )
+  | (?P<foreign_operator> [（），；．＋－＊／％＆｜～＜＞＝≤≥≠−–]
+    | &(?:lt|gt|amp|le|ge|ne|\#0*6[02]|\#x3[ce]); | \\[-+*/%&|~<>=(),.;!] )
+  | (?P<operator> ->>? | \|\| | << | >> | <= | >= | <> | == | !\s*= | !~ | :: | [-+*/%&|~^<>=(),.;] )
   | (?P<other> [\s\S] )
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 # Full-width letters, digits and signs, and where such text has them, its spaces.
 WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
+_SIGNS = str.maketrans({"≤": "<=", "≥": ">=", "≠": "<>", "−": "-", "–": "-"})
 _ZERO_WIDTH = dict.fromkeys([0xFEFF, 0x200B, 0x200C, 0x200D, 0x2060, 0xAD])
 _SPACES = {r"\n": "\n", r"\t": "\t", r"\r": ""}
 
@@ -97,7 +98,7 @@ def _token(found: re.Match) -> Token:
 
 
 def _straight_operator(raw: str) -> str:
-    return html.unescape(raw).removeprefix("\\").replace("−", "-").translate(WIDE)
+    return html.unescape(raw).removeprefix("\\").translate(_SIGNS).translate(WIDE)
 
 
 def _straight_quotes(kind: str, raw: str) -> str:

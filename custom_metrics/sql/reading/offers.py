@@ -100,6 +100,7 @@ def _field(around: Passage, key: str, value: str) -> Passage:
         text=unquoted(value),
         least=Offered.MARKED if is_sql else Offered.SAID,
         most=Offered.MENTIONED if is_aside else around.most,
+        marked="sql" in key.lower(),
         fenced=True,
         depth=around.depth + 1,
     )
@@ -150,18 +151,16 @@ def _read_to(text: str, start: Start, end: int, marked: bool) -> Statement:
 
 
 def _how_firmly(start: Start, passage: Passage) -> Offered:
-    offered = (
-        max(start.offered, passage.least) if start.offered > Offered.MENTIONED or passage.marked else start.offered
-    )
-    return min(offered, passage.most)
+    is_said = passage.marked or start.offered > Offered.MENTIONED
+    return min(max(start.offered, passage.least) if is_said else start.offered, passage.most)
 
 
 def _is_offered(start: Start, statement: Statement, passage: Passage) -> bool:
     """Whether a reader would take it for a statement, and not for words of a sentence."""
     if passage.marked:
-        return True
+        return statement.whole or not start.in_sentence
     if not statement.query:
-        is_sql = start.keyword != "explain" or _FROM.search(statement.sql) is not None
+        is_sql = start.keyword not in ("explain", "Explain") or _FROM.search(statement.sql) is not None
         return is_sql and (not start.in_sentence or start.quote != "")
     if not start.in_sentence:
         return bool(statement.whole or _FROM.search(statement.sql) or _NOTHING.match(passage.text, statement.end))

@@ -20,6 +20,8 @@ _CLAUSES: dict[str, Clause] = {
     "order": "tail",
     "limit": "tail",
 }
+# What is selected from nothing, beside numbers and strings: the results of functions, and these.
+_CONSTANTS = frozenset({"(", "null", "current_date", "current_time", "current_timestamp"})
 # Keywords that can be the last of a statement.
 _ENDINGS = frozenset({"null", "end", "asc", "desc", "isnull", "notnull"})
 
@@ -61,7 +63,7 @@ class Progress:
         """A bare column is selected from nothing: ``SELECT name`` is a piece of a query, ``SELECT 1`` is one."""
         if self._main != "select" or self.clause != "select":
             return True
-        return any(token.kind in ("number", "string") or token.text == "(" for token in self.kept)
+        return any(token.kind in ("number", "string") or token.lower in _CONSTANTS for token in self.kept)
 
     def take(self, token: Token) -> None:
         word = token.lower if token.kind == "word" else ""
@@ -115,7 +117,7 @@ class Progress:
             self._main = self._main or word
         if not self.is_query:
             self.clause = "insert" if {self._first, self._main} & {"insert", "replace"} else "write"
-        elif word in _CLAUSES:
+        elif word in _CLAUSES and not (word == "on" and self.clause == "select"):
             self.clause = _CLAUSES[word]
 
 
@@ -128,4 +130,4 @@ def _is_operand(token: Token, after_operand: bool) -> bool:
         return not is_keyword(token.text) or token.lower in _ENDINGS
     if token.text == "*":
         return not after_operand
-    return token.text == ")" or token.kind != "operator"
+    return token.text == ")" or token.kind not in ("operator", "other")

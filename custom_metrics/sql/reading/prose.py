@@ -19,7 +19,7 @@ _KEYWORDS = frozenset(
     """.split()
 )
 _WORD = re.compile(r"[^\W\d_][\w'’]*")
-_NEXT_WORD = re.compile(r"[,;]? [\"'(*`]*([^\W\d_][\w'’]*)")
+_NEXT_WORD = re.compile(r" [\"'(*`]*([^\W\d_][\w'’]*)")
 _LABEL = re.compile(r"(?:[^\W_][\w()/'’-]*+ (?!:)){0,4}+[^\W_][\w()/'’-]*+ ?[*_]*(?::(?![:=\w])|：)")
 _QUOTED = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|`[^`\n]*`|\b\w*\.\w+|--.*")
 _LOOK_AHEAD = 300

@@ -25,6 +25,7 @@ _WORD_JOINTS = frozenset({"and", "or", "is", "in", "on", "not", "like", "with"})
 _CELL_END = re.compile(r"\|[ \t]*(?:\n|\Z)")
 _REMARK = re.compile(r"\(\d+ [a-z]+\)", re.IGNORECASE)  # (6 rows)
 _SENTENCE_END = re.compile(r"\.(?:\s*\Z|[\"'_)]|\*\*|\s*\n|\s+(?=[A-Z]))")
+_TEXT_END = re.compile(r"\.\s*\Z")
 # A string, and the closing quote of what it stands in: SQLite takes both for one quote in the string.
 _STRAY_QUOTE = re.compile(r"((['\"])[^'\"]*\2)\2{1,3}[\s})\].;`]*")
 
@@ -123,16 +124,16 @@ class _Reader:
 
     def _turns_to_english(self, token: Token) -> bool:
         """Whether English, or what else is no SQL, goes on at ``token`` on the same line."""
-        if token.kind == "other":
-            return True
         if token.kind == "word" and not is_keyword(token.text):
             return self._word_turns_to_english(token)
         if not self.progress.has_operand:
             return False
         is_adjacent = self.progress.kept[-1].end == token.start
+        if token.kind == "other" or (token.raw == "–" and self.progress.clause in ("from", "tail")):
+            return True
         if token.text == ".":
-            is_end = _SENTENCE_END.match(self.text, token.start, self.limit) is not None
-            return is_adjacent and is_end and not self.progress.broken
+            end = (_SENTENCE_END if is_adjacent else _TEXT_END).match(self.text, token.start, self.limit)
+            return end is not None and not self.progress.broken
         if token.text == "|":
             return _CELL_END.match(self.text, token.start, self.limit) is not None
         if token.text == "(":

@@ -9,7 +9,18 @@ from fixtures.questions.spider.questions import SpiderQuestions
 from fixtures.questions.spider.splitting import split
 from trainer.study.experiment import load_experiment
 
-NOTHING = [None, "", " \t", "none", "None.", "NULL", "N/A", "-- no SQL", "I'm sorry, I cannot select that.", "There are 6."]
+NOTHING = [
+    None,
+    "",
+    " \t",
+    "none",
+    "None.",
+    "NULL",
+    "N/A",
+    "-- no SQL",
+    "I'm sorry, I cannot select that.",
+    "There are 6.",
+]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +37,9 @@ def test_recorded_predictions_without_sql_are_of_that_class(spider, kind, tmp_pa
     path = tmp_path / "recorded.jsonl"
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     answers = spider.recorded(str(path))
-    rows = [spider.judge(question, spider.row(question, "recorded"), answers[question.id]) for question in spider.all[:12]]
+    rows = [
+        spider.judge(question, spider.row(question, "recorded"), answers[question.id]) for question in spider.all[:12]
+    ]
     assert [row.error_class for row in rows[: len(NOTHING)]] == ["no SQL"] * len(NOTHING)
     assert [row.predicted_sql for row in rows] == [None] * len(NOTHING) + ["SELECT 1"] * 2
     assert {row.assignment for row in rows} == {0}

@@ -28,9 +28,10 @@ _FINAL = re.compile(
     re.IGNORECASE,
 )
 _PIECE = re.compile(
-    r"\bexpla(?:in|nation)|\bverify|\bdouble-check|\b(?:to|let's|can) (?:check|test|see)\b|\b(?:inner|outer|sub-?) ?query\b|\bthis part\b|\bdebug"
-    r"|\bbreak(?:ing|down)|\b(?:incorrect|wrong|bad)(?: (?:sql|query|version|answer))?:|\bnot correct:"
-    r"|\bwould be (?:wrong|incorrect)|\bsame (?:result|as)|\bunlike\b|\brather than\b"
+    r"\bexpla(?:in|nation)|\bverify|\bdouble-check|\b(?:to|let's|can) (?:check|test|see)\b|\bdebug"
+    r"|\bbreak(?:ing|down)|\b(?:inner|outer|sub-?) ?query\b|\bthis part\b|\bsame (?:result|as)"
+    r"|\b(?:incorrect|wrong|bad)(?: (?:sql|query|version|answer))?:|\bnot correct:"
+    r"|\bwould be (?:wrong|incorrect)|\bunlike\b|\brather than\b"
     r"|<(?:expla|analy|plan|note|critique|comment|draft)\w*>",
     re.IGNORECASE,
 )
@@ -38,8 +39,8 @@ _NAMED = re.compile(r"\bfinal|\bboxed\b|<answer", re.IGNORECASE)
 _MAKES_DATA = re.compile(r"create table|insert into", re.IGNORECASE)
 _STEP = re.compile(r"\b(?:step|then|now|next|finally|first|second)\b", re.IGNORECASE)
 _NEXT_QUESTION = re.compile(
-    r"^[\W_]*(?:q|question|user|human|instruction|input|schema|database|tables?|example \d+|given the following|问题|问)"
-    r"[ \d.]*[*_]*(?:[:：]|\s*$)"
+    r"^[\W_]*(?:q|question|user|human|instruction|input|schema|database|tables?|example \d+|given the following"
+    r"|问题|问)[ \d.]*[*_]*(?:[:：]|\s*$)"
     # A question, and nothing but a label between it and the statement.
     r"|\?[\s\"'*_)/]*(?:[\w ]{1,20}[:：][\W_]*)?\Z",
     re.IGNORECASE | re.MULTILINE,

@@ -8,10 +8,11 @@ from custom_metrics.sql.reading.objects import OBJECT_START, Field, read_object
 
 _FENCE = re.compile(r"(?P<mark>`{3,}|~{3,})")
 _LANGUAGE = re.compile(
-    r"[ \t]*(?P<word>[\w+#.-]*)[ \t]*(?:\{[^}\n]*\}[ \t]*)?(?:\n|\Z)|[ \t]*(?P<sql>\w*sql\w*)(?=\s)", re.I
+    r"[ \t]*(?P<word>[\w+#.-]*)[ \t]*(?:\{[^}\"\n]*\}[ \t]*)?(?:\n|\Z)|[ \t]*(?P<sql>\w*sql\w*)(?=\s)", re.I
 )
 _INFO = re.compile(r"[ \t]*\w")
 _SQL_START = re.compile(r"(?:select|with|values|insert|update|delete|explain)\Z", re.IGNORECASE)
+_MAY_BE_SQL = re.compile(r"select|with|values|insert|update|delete|create|drop|alter", re.IGNORECASE)
 _OPENING = re.compile(rf"{_FENCE.pattern}|(?P<object>{OBJECT_START.pattern})")
 # Quoted lines, and the prompts of SQLite's and other shells.
 _QUOTED_LINES = re.compile(r"(?:^[ \t]*>.*(?:\n|\Z))+", re.MULTILINE)
@@ -34,14 +35,17 @@ class Section(NamedTuple):
 
 
 def sections(text: str) -> Iterator[Section]:
-    """The parts of ``text`` in order: each a fence, an object, or plain text."""
-    place = 0
+    """The parts of ``text`` in order: each a fence, an object that may hold SQL, or plain text."""
+    plain = place = 0
     while opening := _OPENING.search(text, place):
-        yield Section(text[place : opening.start()])
         if opening["object"]:
             fields, place = read_object(text, opening.start())
-            yield Section(text[opening.start() : place], fields=fields)
+            if any(_MAY_BE_SQL.search(field.value) for field in fields):
+                yield Section(text[plain : opening.start()])
+                yield Section(text[opening.start() : place], fields=fields)
+                plain = place
             continue
+        yield Section(text[plain : opening.start()])
         language, start = _language(text, opening.end())
         # An object in a fence may hold fences of its own.
         inner = OBJECT_START.search(text, start, start + 20)
@@ -49,7 +53,8 @@ def sections(text: str) -> Iterator[Section]:
         end = len(text) if close < 0 else close
         yield Section(text[start:end], language=language)
         place = end if close < 0 or _opens_next(text, close, opening["mark"]) else close + len(opening["mark"])
-    yield Section(text[place:])
+        plain = place
+    yield Section(text[plain:])
 
 
 def _language(text: str, start: int) -> tuple[str, int]:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 # Quotes that typography, HTML and JSON make of ' and ". Their length is bounded: an opening one that never closes must
 # not be looked for at every place. SQLite's own quotes need no bound, as the next one of a kind always closes.
-_FOREIGN_STRING = r"""´[^´\n]{0,500}´ | ‘[^‘’\n]{0,500}’ | ’[^‘’\n]{0,500}’ | ＇[^＇\n]{0,500}＇ | \\'(?:[^'\\\n]|\\[^'\n]){0,500}\\'
+_FOREIGN_STRING = r"""´[^´\n]{0,500}´ | [‘’][^‘’\n]{0,500}’ | ＇[^＇\n]{0,500}＇
+    | \\'(?:[^'\\\n]|\\[^'\n]){0,500}\\'
     | &(?:\#0*39|\#x27|apos|lsquo|rsquo);.{0,500}?&(?:\#0*39|\#x27|apos|rsquo);"""
 _FOREIGN_NAME = r"""[“”„][^“”\n]{0,500}[”“] | ＂[^＂\n]{0,500}＂ | \\"(?:[^"\\\n]|\\[^"\n]){0,500}\\"
     | &(?:quot|\#0*34|ldquo);.{0,500}?&(?:quot|\#0*34|rdquo);"""
@@ -37,7 +38,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 # Full-width letters, digits and signs, and where such text has them, its spaces.
-WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
+_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
 _SIGNS = str.maketrans({"≤": "<=", "≥": ">=", "≠": "<>", "−": "-", "–": "-"})
 _ZERO_WIDTH = dict.fromkeys([0xFEFF, 0x200B, 0x200C, 0x200D, 0x2060, 0xAD])
 _SPACES = {r"\n": "\n", r"\t": "\t", r"\r": ""}
@@ -91,14 +92,14 @@ def _token(found: re.Match) -> Token:
         text = re.sub(r"\\[nrt]", lambda escape: _SPACES[escape.group()], raw.translate(_ZERO_WIDTH))
         text = re.sub(r"<br\s?/?>", "\n", html.unescape(text), flags=re.IGNORECASE)
     elif kind in ("word", "number"):
-        text = raw.replace("\\_", "_").translate(WIDE) if not raw.isascii() or "\\" in raw else raw
+        text = raw.replace("\\_", "_").translate(_WIDE) if not raw.isascii() or "\\" in raw else raw
     if kind == "space" and not text.isascii():
         text = re.sub(r"[^\x00-\x7f]", " ", text)
     return Token(kind, text, found.start(), found.end(), raw)
 
 
 def _straight_operator(raw: str) -> str:
-    return html.unescape(raw).removeprefix("\\").translate(_SIGNS).translate(WIDE)
+    return html.unescape(raw).removeprefix("\\").translate(_SIGNS).translate(_WIDE)
 
 
 def _straight_quotes(kind: str, raw: str) -> str:

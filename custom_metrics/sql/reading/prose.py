@@ -41,7 +41,7 @@ def prose_at(text: str, start: int) -> bool:
     found, words = _WORD.match(text, start, start + _LOOK_AHEAD), []
     while found and len(words) < 4:
         word = found.group(found.lastindex or 0)
-        if is_keyword(word) and words:
+        if is_keyword(word) and word != "is" and words:
             break
         words.append(word)
         found = _NEXT_WORD.match(text, found.end(), start + _LOOK_AHEAD)
@@ -49,13 +49,14 @@ def prose_at(text: str, start: int) -> bool:
 
 
 def prose_line(text: str, start: int) -> bool:
-    """Whether the line at ``start`` holds three words in a row of which one is English."""
+    """Whether the line at ``start`` holds three words in a row, no keyword in capitals among them, and one English."""
     line = _QUOTED.sub("''", text[start : start + _LOOK_AHEAD].partition("\n")[0])
     words: list[str] = []
     end = -1
     for found in _WORD.finditer(line):
         adjacent = line[end : found.start()] in (" ", ", ")
         words = [*words, found.group()] if adjacent else [found.group()]
+        words = [] if is_keyword(found.group()) and found.group().isupper() else words
         end = found.end()
         if len(words) >= 3 and any(map(is_english, words)):
             return True

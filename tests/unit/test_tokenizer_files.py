@@ -21,6 +21,7 @@ PLAIN = Prompt(text="Which , if any , is n't ' s ?\n\nA. 1 . 5\nB. two\nAnswer:"
 SQL = "SELECT a , b FROM t WHERE c = 'do n't ' AND d != 1 . 5 ?"
 TEMPLATE = (MINIATURE / "chat_template.jinja").read_text()
 FOR_TOOLS = TEMPLATE.replace("bos_token", "'tools'")
+PARTS = "message['content'] | selectattr('type', 'equalto', 'text') | map(attribute='text') | join"
 CUT = {"direction": "Right", "max_length": 50, "strategy": "LongestFirst", "stride": 0}
 PADDED = {
     "strategy": {"Fixed": 512}, "direction": "Right", "pad_to_multiple_of": None,
@@ -129,6 +130,7 @@ SAME = {
     "one template of another name": several([{"name": "rag", "template": TEMPLATE}]),
     "a template in both files": config(chat_template=FOR_TOOLS),
     "further templates": {"additional_chat_templates/tool_use.jinja": FOR_TOOLS},
+    "a template of parts": {"chat_template.jinja": TEMPLATE.replace("message['content']", f"({PARTS})")},
     "a template with a byte-order mark": {"chat_template.jinja": "\ufeff" + TEMPLATE},
 }  # fmt: skip
 

@@ -26,6 +26,7 @@ VARIABLE = "TEXT_TO_SQL_PARITY_DATA"
 LONG_FILES = (
     "test_endpoint_runs.py",
     "test_lm_evaluation_harness.py",
+    "test_real_weights.py",
     "test_model_runs.py",
     "test_trainer_resume.py",
     "test_evaluation_runs.py",

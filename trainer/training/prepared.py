@@ -25,7 +25,7 @@ def write_prepared(run: LoraRun, tokenizer, folder: Path) -> list[Path]:
     texts = {"train": run.texts, "dev": as_texts(spider, spider.dev())}
     written = {name: write_solved(some, tokenizer) for name, some in texts.items()}
     tokens = {name: as_tokens(some, written[name], tokenizer) for name, some in texts.items()}
-    check_taught_end(tokens["train"], load_end_tokens(run.base_model, tokenizer))
+    check_taught_end(tokens["train"], load_end_tokens(run.base_model, tokenizer), tokenizer)
     paths = {name: folder / f"{name}_formatted.jsonl" for name in texts}
     folder.mkdir(parents=True, exist_ok=True)
     for name, path in paths.items():

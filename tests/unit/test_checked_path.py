@@ -206,3 +206,15 @@ def test_rounding_is_told_from_a_fault_by_all_tokens_together(apart, sound, save
     path, record = CheckedPath(engine_on(saved("Llama")).models, torch.bfloat16), PathRecord()
     path._judge(record, [Held(apart, None)])
     assert (record.problem == "") == sound
+
+
+def test_what_was_sound_for_one_adapter_is_tried_with_few_questions_of_the_next(saved):
+    engine, other = engine_on(saved("Llama"), dtype="bfloat16"), Adapter("base", "other", "base")
+    prompts = [Prompt(text=" AND".join([TEXTS[0]] * count)) for count in range(1, 9)]
+    for adapter in (BASE, other):
+        for some in (prompts[2:6], prompts, prompts[3:]):
+            list(engine.generate(some, adapter, max_new_tokens=4))
+    assert engine.path.records["base"].checked == 4 + 2, "the first batch, and one that has shorter and longer ones"
+    assert engine.path.records["other"].checked == 2
+    list(engine.generate([Prompt(text=prompts[-1].text * 2), prompts[0]], other, max_new_tokens=4))
+    assert engine.path.records["other"].checked == 4, "what nobody was asked before"

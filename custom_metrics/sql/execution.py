@@ -50,7 +50,14 @@ class QueryError(Exception):
 
 
 class GoldQueryError(Exception):
-    """The gold SQL cannot be run: the data is damaged, and the question cannot be scored."""
+    """The gold SQL cannot be run, or not within its limits, so that its question cannot be scored.
+
+    ``kind`` is that of the ``QueryError``; the message has the database's own reason.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class QueryResult(NamedTuple):

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field, replace
 _CAST = re.compile(r"\bCAST\(([^()]*) AS \w+\)")
 _COLUMN = re.compile(r"\b\w+\.\w+\b")
 _EXCLUSION = "exclusion"
-_ALIKE = {"EXCEPT": _EXCLUSION, "NOT IN": _EXCLUSION, "NOT EXISTS": _EXCLUSION, "LEFT JOIN with IS NULL": _EXCLUSION}
+_ALIKE = {
+    "UNION ALL": "UNION",
+    "EXCEPT": _EXCLUSION,
+    "NOT IN": _EXCLUSION,
+    "NOT EXISTS": _EXCLUSION,
+    "LEFT JOIN with IS NULL": _EXCLUSION,
+}
 
 
 @dataclass
@@ -17,7 +23,8 @@ class QueryParts:
 
     ``joins`` are pairs of columns set equal, also by ``IN (SELECT ...)``, INTERSECT and EXCEPT; ``joined_only`` are
     tables of which nothing else reads a column. ``inner_columns`` are those of subqueries whose value is used, and of
-    the later parts of a UNION. Filters of what is taken away (NOT IN, EXCEPT) begin with ``excluding``.
+    the later parts of a UNION. Filters of what is taken away (NOT IN, EXCEPT) begin with ``excluding``. ``distinct`` is
+    of the outermost query, ``inner_distinct`` counts the subqueries in FROM that have it.
     """
 
     tables: Counter[str] = field(default_factory=Counter)
@@ -32,6 +39,7 @@ class QueryParts:
     order: list[str] = field(default_factory=list)
     limit: list[str] = field(default_factory=list)
     distinct: bool = False
+    inner_distinct: int = 0
 
 
 def loosened(parts: QueryParts, other: QueryParts) -> QueryParts:

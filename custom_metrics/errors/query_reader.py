@@ -86,7 +86,8 @@ class _Reader:
         return columns
 
     def _read_set_operation(self, query: exp.SetOperation, outer: Scope) -> list[str]:
-        self.parts.nesting.append(_NESTING_OF[type(query)])
+        keeps_all = isinstance(query, exp.Union) and query.args.get("distinct") is False
+        self.parts.nesting.append(_NESTING_OF[type(query)] + " ALL" * keeps_all)
         first = self._read(query.this, outer)
         self._excluding += isinstance(query, exp.Except)
         second = self._read(query.expression, outer)
@@ -107,6 +108,7 @@ class _Reader:
                 scope[source.alias_or_name.lower()] = source.name.lower()
             else:
                 self.parts.nesting.append("subquery in FROM")
+                self.parts.inner_distinct += inner.args.get("distinct") is not None and isinstance(inner, exp.Select)
                 # Read once, since reading rewrites; a recursive common table expression would also never end.
                 self._ctes.pop(source.name.lower(), None)
                 names = [name.lower() for name in inner.named_selects]
@@ -219,10 +221,14 @@ class _Reader:
 
     def _read_order(self, query: exp.Query, scope: Scope, columns: list[str]) -> None:
         for key in getattr(query.args.get("order"), "expressions", ()):
-            direction = "desc" if key.args.get("desc") else "asc"
-            self.parts.order.append(f"{self._key(key.this, scope, columns)} {direction}")
-        if query.args.get("limit"):
-            self.parts.limit.append(write(query.args["limit"].expression))
+            descending, nulls_first = bool(key.args.get("desc")), bool(key.args.get("nulls_first"))
+            # To SQLite NULL is smaller than all else, unless the query says otherwise.
+            nulls = f" nulls {'first' if nulls_first else 'last'}" if nulls_first == descending else ""
+            direction = "desc" if descending else "asc"
+            self.parts.order.append(f"{self._key(key.this, scope, columns)} {direction}{nulls}")
+        limits = (query.args.get(name) for name in ("limit", "offset"))
+        if limit := " offset ".join(write(part.expression) for part in limits if part):
+            self.parts.limit.append(limit)
 
     def _key(self, node: exp.Expression, scope: Scope, columns: list[str]) -> str:
         """A key of GROUP BY or ORDER BY; a number stands for the column at that place."""

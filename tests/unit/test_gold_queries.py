@@ -87,6 +87,28 @@ def test_all_others_are_measured(broken, pytestconfig, tmp_path):
     assert summary["partial"] is False
     (unknown,) = [entry for entry in summary["accuracies"] if entry["group"] == "unknown"]
     assert (unknown["n"], unknown["errored"]) == (2, 2)
+    assert {row["index"] for row in rows if row.get("unmeasurable")} == BROKEN.keys()
+
+
+def test_systems_are_compared_and_gates_judged_on_the_questions_that_can_be_measured(broken, pytestconfig, tmp_path):
+    """What nobody's answer can be judged to is missing in every system's set, and stands in no one's way."""
+    folder, dev = broken
+    half = tmp_path / "half.sql"
+    half.write_text("".join(f"{entry['query'] if place % 2 else 'SELECT 0 AS wrong, 0, 0, 0, 0, 0'}\n" for place, entry in enumerate(dev)))
+    arguments = [
+        "-m",
+        "spider",
+        f"--spider={folder}",
+        "--sql-timeout=0.5",
+        f"--adapter={folder.parent}/gold.sql,{half}",
+    ]
+    arguments += [f"--results={tmp_path}/results", "--gate=spider.gold >= 0.99", "-n", "2"]
+    result = run_pytest(arguments, cwd=pytestconfig.rootpath)
+    assert "gate spider.gold >= 0.99: holds (1.0000)" in result.stdout, result.stdout + result.stderr
+    assert "incomplete" not in result.stdout and "exit status 1: 12 questions errored" in result.stdout
+    summary = json.loads((tmp_path / "results" / "miniature" / "summary.json").read_text())
+    (change,) = [entry for entry in summary["comparisons"] if entry["group"] == "all"]
+    assert (change["n"], change["gained"], change["lost"]) == (194, 0, 97)
 
 
 def test_a_gold_query_past_its_time_limit_is_waited_for_once(broken, pytestconfig, tmp_path):

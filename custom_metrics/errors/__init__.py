@@ -5,5 +5,5 @@ apart into the parts of ``query_parts``, ``rough_reader`` one that cannot be par
 the parts of two queries.
 
 In: gold and predicted SQL, and the word for what became of running it. Out: an ``ErrorAnalysis``. Runs no SQL.
-May import the standard library, sqlglot, ``errors`` itself and ``sql.tokens``.
+May import the standard library, sqlglot, ``errors`` itself, ``sql.parsing`` and ``sql.tokens``.
 """

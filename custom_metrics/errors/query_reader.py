@@ -8,7 +8,6 @@ stand beside those of the outer query; ``nesting`` says what held them.
 import re
 from collections.abc import Iterable
 
-import sqlglot
 from sqlglot import errors, exp
 
 from custom_metrics.errors.column_names import (
@@ -22,6 +21,7 @@ from custom_metrics.errors.column_names import (
     write,
 )
 from custom_metrics.errors.query_parts import QueryParts
+from custom_metrics.sql.parsing import parse_query
 
 _MIRRORED = {exp.GT: exp.LT, exp.LT: exp.GT, exp.GTE: exp.LTE, exp.LTE: exp.GTE, exp.EQ: exp.EQ, exp.NEQ: exp.NEQ}
 _NEGATED = {exp.GT: exp.LTE, exp.LTE: exp.GT, exp.LT: exp.GTE, exp.GTE: exp.LT, exp.EQ: exp.NEQ, exp.NEQ: exp.EQ}
@@ -36,8 +36,8 @@ def read_parts(*statements: str) -> list[QueryParts] | None:
     They are read together: a column that one of them writes without its table is looked up in the others.
     """
     try:
-        trees = [sqlglot.parse_one(sql, read="sqlite") for sql in statements]
-        if not all(isinstance(tree, exp.Query) for tree in trees):
+        trees = [parse_query(sql) for sql in statements]
+        if None in trees:
             return None
         known = {pair for tree in trees for pair in columns_with_table(tree)}
         return [_Reader(tree, known).parts for tree in trees]

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Literal
 
-import sqlglot
 from sqlglot import exp
+
+from custom_metrics.sql.parsing import parse_query
 
 Hardness = Literal["easy", "medium", "hard", "extra", "unknown"]
 HARDNESS_LEVELS: tuple[Hardness, ...] = ("easy", "medium", "hard", "extra")
@@ -17,8 +18,7 @@ def hardness(sql: str) -> Hardness:
     Three counts decide, taken on the outermost query (of a set operation: on its first part): clauses and
     joins, nested queries, and things there are several of (aggregates, columns, conditions, group columns).
     The rules are ``eval_hardness`` of github.com/taoyds/spider, evaluation.py. They know no WITH: a common
-    table expression counts as a nested query here. Never raises: what sqlglot cannot parse may still be gold SQL
-    that SQLite runs.
+    table expression counts as a nested query here. Never raises.
 
     >>> hardness("SELECT count(*) FROM singer")
     'easy'
@@ -27,11 +27,11 @@ def hardness(sql: str) -> Hardness:
     >>> hardness("SELECT CAST(age AS UNSIGNED BIG INT) FROM singer")
     'unknown'
     """
+    query = parse_query(sql)
     try:
-        query = sqlglot.parse_one(sql.strip().rstrip("; "), read="sqlite")
-        return _level(query) if isinstance(query, exp.Query) else UNKNOWN
-    except Exception:
-        # SqlglotError and RecursionError are known of; whatever else a parser meets, the question can be asked.
+        return _level(query) if query else UNKNOWN
+    except (AttributeError, RecursionError):
+        # VALUES and the like: queries without a SELECT.
         return UNKNOWN
 
 

@@ -117,6 +117,14 @@ def test_any_text_is_cut_in_linear_time(text):
     assert time.monotonic() - start < 2
 
 
+def test_a_query_of_many_joins_is_classed_in_bounded_time():
+    """It runs, on small tables; the parser would try each further join without a condition in two ways."""
+    predicted_sql = "SELECT t.b FROM t" + "".join(f" JOIN t AS t{n}" for n in range(60))
+    start = time.monotonic()
+    assert compare("SELECT a FROM t", predicted_sql).error_class is ErrorClass.COLUMNS
+    assert time.monotonic() - start < 5
+
+
 @pytest.mark.parametrize(
     ("predicted_sql", "error_class"),
     [

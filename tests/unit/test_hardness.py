@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from custom_metrics.sql.hardness import hardness
@@ -81,6 +83,20 @@ def test_what_follows_a_column_up_to_the_next_and_is_not_counted(conditions, exp
 )
 def test_what_cannot_be_read_is_of_unknown_hardness(sql):
     assert hardness(sql) == "unknown"
+
+
+def test_joins_without_a_condition_do_not_take_for_ever():
+    """The parser tries each further one in two ways: sixty would take 2^60 steps."""
+    start = time.monotonic()
+    assert hardness("SELECT count(*) FROM t" + "".join(f" JOIN t AS t{n}" for n in range(60))) == "unknown"
+    assert hardness("SELECT count(*) FROM t" + "".join(f" JOIN t AS t{n}" for n in range(6))) == "extra"
+    assert time.monotonic() - start < 5
+
+
+def test_gold_sql_of_megabytes_is_not_parsed():
+    start = time.monotonic()
+    assert hardness("SELECT a FROM t WHERE " + " AND ".join(["a = 1"] * 500_000)) == "unknown"
+    assert time.monotonic() - start < 1
 
 
 def test_semicolons_at_the_end_are_no_second_query():

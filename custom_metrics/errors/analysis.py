@@ -124,12 +124,14 @@ def _analysis(gold_sql: str, predicted_sql: str, columns_reordered: bool) -> Err
         explanation = query_differences.column_order(gold, predicted)
         return ErrorAnalysis(ErrorClass.COLUMN_ORDER, explanation or "columns: in another order")
     loose_gold, loose_predicted = loosened(gold, predicted), loosened(predicted, gold)
-    return (
+    found = (
         _first_difference(loose_gold, loose_predicted)
         # Grouping by the other of two joined columns makes the same groups: never the cause.
         or _first_difference(replace(gold, group=loose_gold.group), replace(predicted, group=loose_predicted.group))
-        or ErrorAnalysis(ErrorClass.OTHER, "no part differs among those compared")
     )
+    if found is None and (explanation := query_differences.roles(gold, predicted)):
+        found = ErrorAnalysis(ErrorClass.TABLES, explanation)
+    return found or ErrorAnalysis(ErrorClass.OTHER, "no part differs among those compared")
 
 
 def _first_difference(gold: QueryParts, predicted: QueryParts) -> ErrorAnalysis | None:

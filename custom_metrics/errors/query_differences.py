@@ -102,6 +102,12 @@ def added_tables(gold: QueryParts, predicted: QueryParts) -> str:
     return _compare("tables", gold.tables.elements(), predicted.tables.elements())
 
 
+def roles(gold: QueryParts, predicted: QueryParts) -> str:
+    """A table that both read twice: which use is for what is not told apart, and may be all that differs."""
+    twice = [table for table, count in (gold.tables & predicted.tables).items() if count > 1]
+    return f"tables: {', '.join(sorted(twice))} read twice, and each time for something else" if twice else ""
+
+
 def column_order(gold: QueryParts, predicted: QueryParts) -> str:
     """Result columns, in their order."""
     return _line("columns", gold.columns, predicted.columns) if gold.columns != predicted.columns else ""

@@ -23,8 +23,9 @@ class QueryParts:
 
     ``joins`` are pairs of columns set equal, also by ``IN (SELECT ...)``, INTERSECT and EXCEPT; ``joined_only`` are
     tables of which nothing else reads a column. ``inner_columns`` are those of subqueries whose value is used, and of
-    the later parts of a UNION. Filters of what is taken away (NOT IN, EXCEPT) begin with ``excluding``. ``distinct`` is
-    of the outermost query, ``inner_distinct`` counts the subqueries in FROM that have it.
+    the later parts of a UNION. Filters of what is taken away (NOT IN, EXCEPT) begin with ``excluding``, those in the ON
+    of an outer join with ``joining``. ``distinct`` is of the outermost query, ``inner_distinct`` counts the subqueries
+    in FROM that have it.
     """
 
     tables: Counter[str] = field(default_factory=Counter)
@@ -50,6 +51,7 @@ def loosened(parts: QueryParts, other: QueryParts) -> QueryParts:
     of the two asks for is no order unless it decides what a LIMIT keeps.
     """
     names = _one_name_each(parts.joins | other.joins)
+    filtered = [text for text in parts.filters if not text.startswith("joining ")]
 
     def loosen(texts: Iterable[str]) -> list[str]:
         return [_loosen_text(text, names) for text in texts]
@@ -57,7 +59,7 @@ def loosened(parts: QueryParts, other: QueryParts) -> QueryParts:
     return replace(
         parts,
         tables=Counter(parts.tables.keys()),
-        outer_joined={table for table in parts.outer_joined if not any(f"{table}." in text for text in parts.filters)},
+        outer_joined={table for table in parts.outer_joined if not any(f"{table}." in text for text in filtered)},
         nesting=[_ALIKE.get(nesting, nesting) for nesting in parts.nesting if nesting not in ("IN", "EXISTS")],
         columns=loosen(parts.columns),
         inner_columns=loosen(parts.inner_columns),

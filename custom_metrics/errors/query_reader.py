@@ -119,8 +119,12 @@ class _Reader:
         table = join.this.name.lower()
         if join.side:
             self.parts.outer_joined.add(table)
+        num_before = len(self.parts.filters)
         if join.args.get("on"):
             self._read_conditions(join.args["on"], scope)
+        if join.side:
+            # What an outer join asks for leaves the rows of its other side alone, unlike WHERE.
+            self.parts.filters[num_before:] = [f"joining {text}" for text in self.parts.filters[num_before:]]
         for name in (column.name.lower() for column in join.args.get("using") or ()):
             others = [other for other in self.parts.tables if (other, name) in self._known]
             self._link((f"{other}.{name}", f"{table}.{name}") for other in others)

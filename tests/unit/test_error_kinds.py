@@ -63,8 +63,20 @@ def test_a_wrong_value_is_told_from_a_wrong_condition(gold, predicted, error_cla
             ErrorClass.DISTINCT,
             "DISTINCT: gold has DISTINCT, predicted has none",
         ),
+        (
+            "SELECT t.a FROM t LEFT JOIN u ON t.i = u.i AND u.x = 1",
+            "SELECT t.a FROM t LEFT JOIN u ON t.i = u.i WHERE u.x = 1",
+            ErrorClass.TABLES,
+            "outer joins: gold has u, predicted has none",
+        ),
+        (
+            "SELECT b.name FROM t AS a JOIN t AS b ON a.parent = b.id WHERE a.name = 'x'",
+            "SELECT a.name FROM t AS a JOIN t AS b ON a.parent = b.id WHERE b.name = 'x'",
+            ErrorClass.TABLES,
+            "tables: t read twice, and each time for something else",
+        ),
     ],
-    ids=["union-all", "offset", "nulls", "inner-distinct"],
+    ids=["union-all", "offset", "nulls", "inner-distinct", "on-or-where", "roles"],
 )
 def test_parts_seldom_used_are_compared_too(gold_sql, predicted_sql, error_class, explanation):
     assert compare(gold_sql, predicted_sql) == (error_class, explanation)

@@ -152,12 +152,21 @@ def _open_virtual_tables(connection: sqlite3.Connection) -> None:
     Once open they are read like any other table, by SELECTs on tables of their own; what would write to those is
     refused.
     """
+    # A file may have made a view, with any function in it, of what a virtual table takes for a table of its own.
+    connection.set_authorizer(_authorize_opening)
     own = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage = 0").fetchall()
     for name in (*TABLE_FUNCTIONS, *(name for (name,) in own)):
         quoted = name.replace('"', '""')
         # One that this SQLite cannot open fails again, with its reason, in the query that names it.
         with contextlib.suppress(sqlite3.Error, ValueError):
             connection.execute(f'SELECT 1 FROM "{quoted}" LIMIT 0')
+
+
+def _authorize_opening(action: int, _: str | None, function: str | None, *rest: str | None) -> int:
+    refused = action == sqlite3.SQLITE_ATTACH or (
+        action == sqlite3.SQLITE_FUNCTION and function.lower() not in FUNCTIONS
+    )
+    return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
 
 
 def _decode(text: bytes) -> str:

@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 
 from custom_metrics.sql.execution import QueryError, run_query
+from custom_metrics.sql.sandbox import _open_virtual_tables
 from custom_metrics.sql.verdict import gold_result, judge_sql
 
 MODULES = {name for (name,) in sqlite3.connect(":memory:").execute("SELECT name FROM pragma_module_list")}
@@ -62,7 +63,10 @@ def notes(tmp_path):
         ("SELECT body FROM three WHERE body MATCH 'la*'", DOG),
         ("SELECT id FROM box WHERE low <= 4 AND high >= 6", [(2,)]),
         ("SELECT body FROM foxes", FOX),
-        ("SELECT n.id FROM note AS n JOIN five ON five.rowid = n.id JOIN box USING (id) WHERE five MATCH 'dog'", [(2,)]),
+        (
+            "SELECT n.id FROM note AS n JOIN five ON five.rowid = n.id JOIN box USING (id) WHERE five MATCH 'dog'",
+            [(2,)],
+        ),
     ],
 )
 def test_virtual_tables_are_read_by_gold_and_prediction_alike(notes, sql, rows):
@@ -145,6 +149,23 @@ def test_a_search_that_cannot_be_read_is_the_querys_fault(notes):
     with pytest.raises(QueryError, match="fts5: syntax error") as caught:
         run_query(notes, "SELECT body FROM five WHERE five MATCH 'fox AND ('")
     assert caught.value.kind == "execution"
+
+
+def test_opening_a_virtual_table_calls_no_function_that_a_query_may_not_call(notes):
+    """R-trees read a table of their own when they are opened; a file may have a view in its place."""
+    with contextlib.closing(sqlite3.connect(notes)) as connection:
+        connection.executescript("""
+            PRAGMA writable_schema = ON;
+            DELETE FROM sqlite_master WHERE name = 'box_node';
+        """)
+    called = []
+    with contextlib.closing(sqlite3.connect(notes)) as connection:
+        connection.create_function("hostile", 0, lambda: called.append("hostile") or b"\0" * 1000)
+        connection.execute("CREATE VIEW box_node AS SELECT 1 AS nodeno, hostile() AS data")
+        connection.commit()
+        _open_virtual_tables(connection)
+    assert called == []
+    assert run_query(notes, "SELECT body FROM five('fox')").rows == FOX
 
 
 def test_a_virtual_table_that_cannot_be_opened_costs_the_queries_on_it_alone(notes):

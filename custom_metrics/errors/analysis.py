@@ -27,7 +27,7 @@ class ErrorClass(StrEnum):
     AMBIGUOUS_COLUMN = "ambiguous column"
     UNKNOWN_FUNCTION = "unknown function"
     INVALID_QUERY = "invalid query"
-    NOT_A_QUERY = "not a query"
+    REFUSED = "refused"
     SEVERAL_STATEMENTS = "several statements"
     TIME_LIMIT = "time limit"
     ROW_CAP = "row cap"
@@ -60,7 +60,7 @@ _CLASS_OF_KIND = {
     "ambiguous column": ErrorClass.AMBIGUOUS_COLUMN,
     "unknown function": ErrorClass.UNKNOWN_FUNCTION,
     "execution": ErrorClass.INVALID_QUERY,
-    "denied": ErrorClass.NOT_A_QUERY,
+    "denied": ErrorClass.REFUSED,
     "several statements": ErrorClass.SEVERAL_STATEMENTS,
     "no statement": ErrorClass.NO_SQL,
     "time limit": ErrorClass.TIME_LIMIT,

@@ -28,7 +28,7 @@ def rough_parts(sql: str) -> QueryParts:
             continue
         word = token.group() if token.lastgroup == "string" else token.group().lower()
         if before in ("from", "join") and word not in ("(", "select"):
-            parts.tables[word.strip("\"'`[]´")] += 1
+            parts.tables[word.strip("\"'`[]´").lower()] += 1
         if word in _SET_OPERATIONS or (word in ("select", "exists") and depth):
             parts.nesting.append(word.upper() if word != "select" else "subquery")
         ends = depth == 0 and (word in _SEPARATORS or word in _SET_OPERATIONS or word == _SEPARATORS.get(clause))

@@ -63,7 +63,7 @@ def test_every_class_that_occurs_has_five_real_cases():
     """Two published predictions run into the time limit, two call unknown functions; of some classes there is none."""
     names = ("labelled_errors.jsonl", "held_out_errors.jsonl", "chosen_errors.jsonl")
     agreed = Counter(case["label"] for name in names for case in read_cases(name) if classify(case) == case["label"])
-    none = (ErrorClass.NO_SQL, ErrorClass.ROW_CAP, ErrorClass.MEMORY, ErrorClass.NOT_A_QUERY, ErrorClass.OTHER)
+    none = (ErrorClass.NO_SQL, ErrorClass.ROW_CAP, ErrorClass.MEMORY, ErrorClass.REFUSED, ErrorClass.OTHER)
     rare = (
         dict.fromkeys(none, 0)
         | {ErrorClass.SEVERAL_STATEMENTS: 0}

@@ -24,7 +24,7 @@ def compare(gold_sql, predicted_sql):
         ("unknown function", ErrorClass.UNKNOWN_FUNCTION),
         ("execution", ErrorClass.INVALID_QUERY),
         ("several statements", ErrorClass.SEVERAL_STATEMENTS),
-        ("denied", ErrorClass.NOT_A_QUERY),
+        ("denied", ErrorClass.REFUSED),
         ("no statement", ErrorClass.NO_SQL),
         ("crash", ErrorClass.OTHER),
     ],

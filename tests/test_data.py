@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 
+from custom_metrics.sql.execution import GoldQueryError
 from custom_metrics.sql.verdict import gold_result, judge_sql
 from trainer.spider.folder import SpiderFolder
 from trainer.spider.schema import Schema
@@ -26,9 +27,15 @@ OFFICIAL = {
 def test_every_gold_query_runs_and_equals_itself_under_every_convention(spider: SpiderFolder):
     wrong = []
     for question in spider.dev():
-        gold = gold_result(spider.database_path(question.db_id), question.gold_sql)
+        try:
+            gold = gold_result(spider.database_path(question.db_id), question.gold_sql)
+        except GoldQueryError as error:
+            wrong.append((question.id, str(error)))
+            continue
         verdict = judge_sql(question.gold_sql, gold)
-        if (verdict.assignment, verdict.official, verdict.bird) != (1, 1, 1):
+        # The official evaluator makes a 1 of every "value" in a prediction, so that even gold may not equal itself.
+        official = verdict.official or "value" in question.gold_sql
+        if not (verdict.assignment and official and verdict.bird):
             wrong.append((question.id, verdict.reason))
     assert spider.dev() and not wrong
 

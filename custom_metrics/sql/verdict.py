@@ -8,6 +8,7 @@ import functools
 import reprlib
 import textwrap
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +52,12 @@ def gold_result(
     timeout_s: float = DEFAULT_TIMEOUT_S,
     keep_distinct: bool = False,
     plug_value: bool = False,
+    suite: Sequence[Path] | None = None,
 ) -> GoldResult:
     """The gold SQL's results; ``keep_distinct`` and ``plug_value`` are the official evaluator's options.
+
+    ``suite`` are further files, with the same tables and other rows, on which the official verdict wants the same
+    result too; left out, every other ``.sqlite`` file in the database's folder, as the official evaluator has it.
 
     Raises:
         GoldQueryError: the gold SQL fails or passes a limit, which is the data's fault.
@@ -66,7 +71,9 @@ def gold_result(
             raise GoldQueryError(f"gold SQL failed on database {str(path)!r}: {error}. SQL: {sql}") from error
 
     result = run(database, gold_sql)
-    official = run_official_gold(database, gold_sql, keep_distinct=keep_distinct, plug_value=plug_value, run=run)
+    official = run_official_gold(
+        database, gold_sql, keep_distinct=keep_distinct, plug_value=plug_value, run=run, suite=suite
+    )
     return GoldResult(database, gold_sql, result, official)
 
 

@@ -1,0 +1,171 @@
+"""Every shape of data that is read, each asked on the command line: the answers at hand are all but one right."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests import shapes
+from tests.processes import run_pytest
+from tests.shapes import GOLD, entries, spider, table_text, tables, write_json
+
+BIRD_LEVELS = ("simple", "moderate", "challenging")
+
+
+def bird(n: int) -> dict:
+    return {"question_id": 1471 + n, "evidence": f"hint {n}" if n else "", "difficulty": BIRD_LEVELS[n % 3]}
+
+
+def dev_only(folder):
+    return spider(folder)
+
+
+def without_tables(folder):
+    (spider(folder) / "tables.json").unlink()
+    return folder
+
+
+def gold_only(folder):
+    (spider(folder) / "dev.json").unlink()
+    lines = (f"{sql}\t{db_id}\n" for db_id, _, sql in shapes.QUESTIONS)
+    (folder / "dev_gold.sql").write_text("".join(lines))
+    return folder
+
+
+def spider_syn(folder):
+    syn = entries("SpiderSynQuestion", further=lambda n: {"SpiderQuestion": "How many?"})
+    return spider(folder, dev=syn)
+
+
+def spider_syn_elsewhere(folder):
+    path = write_json(folder / "Spider-Syn" / "dev.json", entries("SpiderSynQuestion"))
+    return spider(folder / "spider"), f"--spider-questions={path}"
+
+
+def spider_dk(folder):
+    """Its folder has the databases that it changes, and tables.json of all; Spider has the others."""
+    write_json(folder / "dk" / "Spider-DK.json", entries(further=lambda n: {"type": 0}))
+    write_json(folder / "dk" / "tables.json", tables())
+    shapes.database(folder / "dk" / "database" / "zoo" / "zoo.sqlite")
+    shapes.database(folder / "spider" / "database" / "shop" / "shop.sqlite")
+    return folder / "spider", f"--spider-questions={folder / 'dk' / 'Spider-DK.json'}"
+
+
+def spider_realistic(folder):
+    (spider(folder, **{"spider-realistic": entries()}) / "dev.json").unlink()
+    return folder
+
+
+def test_split(folder):
+    """With Spider's dev split beside it, whose databases of the same name hold nothing."""
+    for name in shapes.SCRIPTS:
+        path = folder / "database" / name / f"{name}.sqlite"
+        shapes.database(path, "CREATE TABLE empty (at_all TEXT)")
+    write_json(folder / "dev.json", entries()[:1])
+    write_json(folder / "tables.json", [])
+    write_json(folder / "test.json", entries())
+    write_json(folder / "test_tables.json", tables())
+    shapes.databases(folder / "test_database")
+    return folder, "--spider-questions=test"
+
+
+def bird_dev(folder):
+    root = folder / "dev_20240627"
+    write_json(root / "dev.json", entries(query="SQL", further=bird))
+    write_json(root / "dev_tied_append.json", entries(query="SQL", further=bird)[:1])
+    write_json(root / "dev_tables.json", tables())
+    shapes.databases(folder / "unpacked")
+    shapes.zipped(folder / "unpacked", root / "dev_databases.zip", "dev_databases/")
+    described = root / "dev_databases_description" / "item.csv"
+    described.parent.mkdir()
+    described.write_bytes(b"original_column_name,column_description\nname,caf\xe9\n")
+    return root
+
+
+def bird_mini_dev(folder):
+    root = folder / "minidev" / "MINIDEV"
+    for dialect in ("sqlite", "mysql", "postgresql"):
+        write_json(root / f"mini_dev_{dialect}.json", entries(query="SQL", further=bird))
+    write_json(root / "dev_tables.json", tables())
+    shapes.databases(root / "dev_databases")
+    return folder
+
+
+def own_spreadsheet(folder):
+    """As Excel saves it where commas are decimal signs: semicolons, byte-order mark, CRLF; the databases beside it."""
+    folder.mkdir()
+    for name in shapes.SCRIPTS:
+        shapes.database(folder / f"{name}.sqlite")
+    text = table_text(entries("Question", "Gold SQL", "Database"), ";", "\r\n")
+    (folder / "questions.csv").write_bytes(text.encode("utf-8-sig"))
+    return folder / "questions.csv"
+
+
+def own_lines(folder):
+    lines = "".join(f"{json.dumps(entry)}\r\n" for entry in entries("question", "sql", "database"))
+    folder.mkdir()
+    (folder / "my questions.jsonl").write_text(f"{lines}\r\n", newline="")
+    shapes.database(folder / "data" / "shop.db")
+    shapes.database(folder / "data" / "zoo.sqlite3")
+    return folder
+
+
+def nested_zip(folder):
+    archive = folder.with_suffix(".zip")
+    return shapes.zipped(spider(folder), archive, "data/spider_data/")
+
+
+def windows_zip(folder):
+    spider(folder)
+    (folder / ".DS_Store").write_bytes(b"\0\0")
+    (folder / "database" / "shop" / "._shop.sqlite").write_bytes(b"\0\5\x16\7")
+    (folder / "__MACOSX").mkdir()
+    (folder / "__MACOSX" / "._dev.json").write_bytes(b"\0\5\x16\7")
+    return shapes.zipped(folder, folder.with_suffix(".zip"), "spider\\", "\\")
+
+
+SHAPES = [
+    dev_only,
+    without_tables,
+    gold_only,
+    spider_syn,
+    spider_syn_elsewhere,
+    spider_dk,
+    spider_realistic,
+    test_split,
+    bird_dev,
+    bird_mini_dev,
+    own_spreadsheet,
+    own_lines,
+    nested_zip,
+    windows_zip,
+]
+test_split.__test__ = False
+
+
+@pytest.fixture
+def evaluate(tmp_path, pytestconfig):
+    """``evaluate(spider, *options, predicted=...)``: what pytest says, and the rows; the last prediction is wrong."""
+
+    def evaluate(source: Path, *options: str, predicted: Path | None = None):
+        if predicted is None:
+            predicted = tmp_path / "recorded.sql"
+            predicted.write_text("".join(f"{sql}\n" for sql in [*GOLD[:-1], "SELECT name FROM animal"]))
+        given = ["-m", "spider", f"--spider={source}", f"--adapter={predicted}", f"--results={tmp_path / 'results'}"]
+        ended = run_pytest([*given, "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *options], cwd=pytestconfig.rootpath)
+        path = tmp_path / "results" / "miniature" / "scores.jsonl"
+        rows = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+        return ended, rows
+
+    return evaluate
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=[shape.__name__ for shape in SHAPES])
+def test_a_shape_is_read_and_judged(shape, evaluate, tmp_path):
+    made = shape(tmp_path / "data")
+    source, *options = made if isinstance(made, tuple) else (made,)
+    ended, rows = evaluate(source, *options)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "recorded           6        5" in ended.stdout
+    assert [row["assignment"] for row in rows] == [1, 1, 1, 1, 1, 0]
+    assert [row["db_id"] for row in rows] == ["shop"] * 3 + ["zoo"] * 3

@@ -44,10 +44,15 @@ class SpiderFolder:
     questions: Path | None = None
     databases: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     evidence: bool = True
+    tables: Path | None = None  # the file that told the schemas
 
     def dev(self) -> list[SpiderQuestion]:
         """The questions that are asked, in file order: ``dev.json``, or the file named. Raises SpiderDataError."""
         return list(self._dev)
+
+    def asked(self) -> list[SpiderQuestion]:
+        """As ``dev``, whether or not their databases are there."""
+        return load_questions(self.questions, self._only_database)
 
     def train(self) -> list[SpiderQuestion]:
         """The questions of ``train_spider.json``, then those of ``train_others.json`` where it is present.
@@ -73,6 +78,11 @@ class SpiderFolder:
             raise SpiderDataError(f"Spider database {db_id!r} not found: no file {str(path)!r}.{hint} {REMEDY}")
         return self.databases[db_id]
 
+    @property
+    def _only_database(self) -> str:
+        """The database that questions mean which name none; empty where there are several."""
+        return next(iter(self.databases)) if len(self.databases) == 1 else ""
+
     @functools.cached_property
     def _dev(self) -> list[SpiderQuestion]:
         return self._read(self.questions)
@@ -89,17 +99,16 @@ class SpiderFolder:
         return [question for path in found for question in self._read(path)]
 
     def _read(self, path: Path) -> list[SpiderQuestion]:
-        only = next(iter(self.databases)) if len(self.databases) == 1 else ""
-        questions = load_questions(path, only)
-        for db_id in dict.fromkeys(question.db_id for question in questions):
-            if db_id in self.schemas:
-                continue
-            if db_id not in self.databases:
-                first = next(question for question in questions if question.db_id == db_id)
-                raise SpiderDataError(
-                    f"{str(path)!r}: question {first.index} is on database {db_id!r}, which neither tables.json nor a "
-                    f"file in {str(self.root)!r} has.{did_you_mean(db_id, self.databases)}"
-                )
+        questions = load_questions(path, self._only_database)
+        unknown = [q for q in questions if q.db_id not in self.schemas and q.db_id not in self.databases]
+        if unknown:
+            first, names = unknown[0], {question.db_id for question in unknown}
+            more = f" ({len(unknown)} questions are on {len(names)} such databases)" if len(unknown) > 1 else ""
+            raise SpiderDataError(
+                f"{str(path)!r}: question {first.index} is on database {first.db_id!r}, which neither tables.json nor "
+                f"a file in {str(self.root)!r} has{more}.{did_you_mean(first.db_id, self.databases)}"
+            )
+        for db_id in {question.db_id for question in questions} - self.schemas.keys():
             self.schemas[db_id] = read_schema(db_id, self.databases[db_id][0])
         return questions if self.evidence else [replace(question, evidence="") for question in questions]
 
@@ -141,7 +150,7 @@ def _opened(folder: Path, questions: str, evidence: bool) -> SpiderFolder:
     for place in places:
         databases = find_databases(place, split) | databases
     tables = next((found for place in places for found in [_tables(place, split)] if found), None)
-    return SpiderFolder(root, load_schemas(tables) if tables else {}, chosen, databases, evidence)
+    return SpiderFolder(root, load_schemas(tables) if tables else {}, chosen, databases, evidence, tables)
 
 
 def _tables(folder: Path, split: str) -> Path | None:

@@ -18,6 +18,7 @@ STANDARD = ("dev.json", "mini_dev_sqlite.json", "dev.jsonl", "dev.csv")
 TRAINING = ("train_spider.json", "train.json", "train.jsonl", "train.csv")
 _OTHERS = "train_others.json"
 _DELIMITERS = (",", ";", "\t")
+_BEGINNING = 1 << 16  # bytes that hold a table's titles
 
 
 def load_questions(path: Path, database: str = "") -> list[SpiderQuestion]:
@@ -85,9 +86,11 @@ def choose_file(folder: Path, named: str = "") -> Path:
             f"{len(found)} files of questions in {str(folder)!r}: {names}. "
             f"Choose one: --spider-questions={found[0].name}"
         )
+    others = [path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+    seen = f" None of these has a question and its SQL: {', '.join(others[:5])}." if others else ""
     raise SpiderDataError(
         f"Spider not found in {str(folder)!r} (no dev.json). {REMEDY} Own questions: a CSV, JSON or JSONL file with "
-        "the columns question, sql and db_id, beside their databases."
+        f"the columns question, sql and db_id, beside their databases.{seen}"
     )
 
 
@@ -102,17 +105,14 @@ def _named(folder: Path, named: str) -> Path:
 
 def _holds_questions(path: Path) -> bool:
     try:
-        if path.suffix.lower() == ".csv":
-            header = next(csv.reader(io.StringIO(_beginning(path)), delimiter=_delimiter(_beginning(path))), [])
-            return {"question", "query"} <= named_fields(header)
-        return any(is_question(entry) for _, entry in _read(path))
-    except (SpiderDataError, OSError, ValueError, csv.Error):
+        if path.suffix.lower() != ".csv":
+            return any(is_question(entry) for _, entry in _read(path))
+        with path.open("rb") as file:
+            delimiter, text = _table(file.read(_BEGINNING).decode("utf-8-sig", errors="replace"))
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        return {"question", "query"} <= named_fields(next((row for row in rows if any(row)), []))
+    except (SpiderDataError, OSError, csv.Error):
         return False
-
-
-def _beginning(path: Path) -> str:
-    with path.open("rb") as file:
-        return file.readline(1 << 16).decode("utf-8-sig", errors="replace")
 
 
 def _read(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -156,12 +156,7 @@ def _read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
 def _read_csv(path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Rows by their header; Excel's semicolons and its ``sep=;`` line are taken as they are meant."""
-    text = read_exactly(path)
-    first, _, rest = text.partition("\n")
-    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:
-        delimiter, text = first.strip()[4], rest
-    else:
-        delimiter = _delimiter(text)
+    delimiter, text = _table(read_exactly(path))
     rows = enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), start=1)
     header: list[str] = []
     try:
@@ -181,10 +176,13 @@ def _read_csv(path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
         raise ValueError(f"it is no table from row {number + 1} on: {error}") from None
 
 
-def _delimiter(text: str) -> str:
-    """What separates the cells of a table, by its first line: what makes most of its titles known."""
-    first = text.lstrip("\r\n").partition("\n")[0]
-    return max(_DELIMITERS, key=lambda sign: len(named_fields(first.strip("\r").replace('"', "").split(sign))))
+def _table(text: str) -> tuple[str, str]:
+    """What separates a table's cells, and the table: by its ``sep=`` line, else what makes most of its titles known."""
+    first, _, rest = text.partition("\n")
+    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:
+        return first.strip()[4], rest
+    titles = text.lstrip("\r\n").partition("\n")[0].strip("\r").replace('"', "")
+    return max(_DELIMITERS, key=lambda sign: len(named_fields(titles.split(sign)))), text
 
 
 def _read_gold(path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:

@@ -36,14 +36,13 @@ def read_exactly(path: Path) -> str:
     for mark, encoding in _OTHER_ENCODINGS.items():
         if contents.startswith(mark):
             raise ValueError(f"it is {encoding}: save it as UTF-8")
+    if b"\0" in contents:
+        raise ValueError("it holds zero bytes: it is no text, or UTF-16. Save it as UTF-8")
     try:
-        text = contents.decode("utf-8-sig")
+        return contents.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = contents.count(b"\n", 0, error.start) + 1
         raise ValueError(f"line {line} is not UTF-8 (byte {contents[error.start]:#04x}): save it as UTF-8") from None
-    if "\0" in text:
-        raise ValueError("it holds zero bytes: it is no text, or UTF-16. Save it as UTF-8")
-    return text
 
 
 def read_lines(path: Path) -> list[str]:

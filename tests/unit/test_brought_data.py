@@ -1,0 +1,277 @@
+"""Data as people bring them, looked at closely: what models are shown, what is judged on, what is refused and how."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from fixtures.questions.spider.questions import SpiderQuestions
+from fixtures.questions.suite import QuestionsError
+from tests import shapes
+from tests.shapes import GOLD, QUESTIONS, entries, spider, table_text, write_json
+from trainer.keeping.state import differing_settings
+from trainer.run import lora_run
+from trainer.spider.database_schema import read_schema
+from trainer.spider.exemplars import exemplars
+from trainer.spider.folder import open_spider
+from trainer.spider.schema import load_schemas
+from trainer.study.experiment import ExperimentError, load_experiment
+
+MINIATURE = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def experiment(**settings):
+    found = load_experiment("miniature")
+    return found.model_copy(update={"spider": found.spider.model_copy(update=settings)})
+
+
+def opened(source, shots=0, **settings):
+    return SpiderQuestions(
+        experiment(source=str(source), **settings), shots=shots, keep_distinct=False, plug_value=False
+    )
+
+
+def judged(questions, place, sql):
+    question = questions.all[place]
+    return questions.judge(question, questions.row(question, "it"), {"sql": sql})
+
+
+def bird(n):
+    return {
+        "question_id": n,
+        "evidence": f"{n} refers to {n}" if n else "",
+        "difficulty": ("simple", "Moderate")[n % 2],
+    }
+
+
+@pytest.fixture
+def bird_folder(tmp_path):
+    return spider(tmp_path / "bird", dev=entries(query="SQL", further=bird))
+
+
+def test_evidence_stands_before_the_question(bird_folder):
+    first, second = opened(bird_folder).prompts(opened(bird_folder).all[:2], tuned=False)
+    assert first.messages[-1].content.endswith(")\n\nQuestion: How many items are there?")
+    assert second.messages[-1].content.endswith(
+        ")\n\nEvidence: 1 refers to 1\n\nQuestion: What are the names of items over 50?"
+    )
+
+
+def test_evidence_can_be_left_out_which_makes_other_answers(bird_folder, tmp_path):
+    told, untold = opened(bird_folder), opened(bird_folder, evidence=False)
+    plain = opened(spider(tmp_path / "plain", dev=entries()))
+    assert untold.prompts(untold.all, True) == plain.prompts(plain.all, True) != told.prompts(told.all, True)
+    assert untold.asked(True) == plain.asked(True) != told.asked(True)
+    assert untold.judged == told.judged
+
+
+def test_difficulty_is_the_group_where_it_is_known(bird_folder, tmp_path):
+    rows = [opened(bird_folder).row(question, "it") for question in opened(bird_folder).all]
+    assert [row.hardness for row in rows] == ["simple", "moderate"] * 3
+    other = opened(spider(tmp_path / "own", dev=entries(further=lambda n: {"difficulty": "tricky"})))
+    assert {other.row(question, "it").hardness for question in other.all} == {"easy", "medium"}
+    plain = opened(spider(tmp_path / "plain"))
+    assert other.judged == plain.judged != opened(bird_folder).judged
+
+
+def test_all_files_of_a_test_suite_must_agree_for_the_official_verdict(tmp_path):
+    alone, folder = opened(spider(tmp_path / "alone")).judged, spider(tmp_path / "spider")
+    other = shapes.database(folder / "database" / "shop" / "shop_1.sqlite", shapes.SHOP)
+    with sqlite3.connect(other) as connection:
+        connection.execute("INSERT INTO item VALUES (4, 'sofa', 40, NULL)")
+    connection.close()
+    questions = opened(folder)
+    row = judged(questions, 1, "SELECT name FROM item WHERE price > 35")
+    assert (row.assignment, row.official, row.bird) == (1, 0, 1)
+    assert "rows in shop_1.sqlite: 3, gold has 2" in row.reason
+    assert judged(questions, 1, GOLD[1]).official == 1
+    assert questions.judged != alone
+
+
+def test_databases_side_by_side_are_no_test_suite_of_one_another(tmp_path):
+    """Even where the folder is called as one of them is."""
+    folder = tmp_path / "shop"
+    write_json(folder / "dev.json", entries())
+    for name in shapes.SCRIPTS:
+        shapes.database(folder / f"{name}.sqlite")
+    (folder / "._shop.sqlite").write_bytes(b"\0\5\x16\7")
+    assert {judged(opened(folder), place, sql).official for place, sql in enumerate(GOLD)} == {1}
+
+
+def test_a_database_tells_the_schema_that_tables_json_told():
+    told = load_schemas(MINIATURE / "tables.json")
+    own = {db_id: read_schema(db_id, MINIATURE / "database" / db_id / f"{db_id}.sqlite") for db_id in told}
+    assert own == told
+
+
+def test_the_schema_of_an_unusual_database(tmp_path):
+    path = shapes.database(
+        tmp_path / "odd.sqlite",
+        """
+        CREATE TABLE "order" ("the id" INTEGER PRIMARY KEY, at DATETIME, paid BOOLEAN, total, note BLOB);
+        CREATE TABLE line (number, "order" REFERENCES "order", PRIMARY KEY (number, "order")) WITHOUT ROWID;
+        CREATE VIEW paid AS SELECT at FROM "order" WHERE paid;
+        CREATE VIEW broken AS SELECT gone FROM nowhere;
+        CREATE VIRTUAL TABLE words USING fts5(word);
+        """,
+    )
+    schema = read_schema("odd", path)
+    assert [table.name for table in schema.tables] == ["order", "line", "paid", "words"]
+    assert [column.type for column in schema.tables[0].columns] == ["number", "time", "boolean", "text", "others"]
+    assert schema.tables[1].primary_key == ("number", "order")
+    assert [(key.column, key.other_table, key.other_column) for key in schema.tables[1].foreign_keys] == [
+        ("order", "order", "the id")
+    ]
+
+
+def own(folder, text, *names, encoding="utf-8", newline=""):
+    folder.mkdir()
+    (folder / "questions.csv").write_text(text, encoding=encoding, newline=newline)
+    for name in names or shapes.SCRIPTS:
+        shapes.database(folder / name if "." in name else folder / f"{name}.sqlite")
+    return folder
+
+
+def test_the_only_database_need_not_be_named(tmp_path):
+    rows = [{"question": text, "sql": sql} for db_id, text, sql in QUESTIONS if db_id == "shop"]
+    assert [question.id for question in opened(own(tmp_path / "own", table_text(rows), "shop.db")).all] == [
+        "shop-0000",
+        "shop-0001",
+        "shop-0002",
+    ]
+
+
+def test_a_spreadsheet_may_name_the_file_and_break_lines(tmp_path):
+    text = 'sep=;\r\nNr;Question;SQL;DB\r\n\r\n1;"Who; and\nwhere?";"SELECT name\nFROM animal";zoo.sqlite\r\n;;;\r\n'
+    (question,) = opened(own(tmp_path / "own", text)).all
+    assert (question.db_id, question.question, question.gold_sql) == (
+        "zoo",
+        "Who; and\nwhere?",
+        "SELECT name\nFROM animal",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(
+            "question,sql\nWhy?,SELECT 1\n", r"row 2 lacks 'db_id' \(or database, .*it has question, sql", id="db"
+        ),
+        pytest.param(
+            "question,sql,db_id\nWhy?,SELECT a, b FROM c,zoo\n",
+            "row 2 has 4 cells, the header 3: put a cell that holds ',' in double quotes",
+            id="comma",
+        ),
+        pytest.param("question,sql,db_id\nWhy?,,zoo\n", "row 2 lacks 'query'", id="no-sql"),
+        pytest.param("question,sql,db_id\nWhy?,SELECT 1,zo\n", "question 0 is on database 'zo'.*'zoo'", id="misspelt"),
+        pytest.param('question,sql,db_id\nWhy?,"SELECT 1"x,zoo\n', "no table from row 2 on", id="quotes"),
+        pytest.param("question,sql,db_id\n", "holds no question", id="no-rows"),
+        pytest.param("Frage,Abfrage\nWhy?,SELECT 1\n", "row 2 lacks 'question'.*it has Frage, Abfrage", id="titles"),
+    ],
+)
+def test_a_spreadsheet_that_cannot_be_taken_is_named_with_its_row(text, said, tmp_path):
+    folder = own(tmp_path / "own", text)
+    with pytest.raises(ExperimentError, match=rf"(?s)questions\.csv'.*{said}"):
+        opened(folder / "questions.csv")
+
+
+def test_a_spreadsheet_without_known_titles_is_named(tmp_path):
+    folder = own(tmp_path / "own", "Frage,Abfrage\nWhy?,SELECT 1\n")
+    with pytest.raises(ExperimentError, match="None of these has a question and its SQL: questions.csv"):
+        open_spider(folder)
+
+
+def test_a_spreadsheet_in_another_encoding_is_named_with_its_line(tmp_path):
+    folder = own(tmp_path / "own", "question,sql,db_id\nWo ist Gürtel?,SELECT 1,zoo\n", encoding="latin-1")
+    with pytest.raises(ExperimentError, match=r"line 2 is not UTF-8 \(byte 0xfc\): save it as UTF-8"):
+        opened(folder / "questions.csv")
+
+
+@pytest.mark.parametrize("name", ["shop.sqlite", "questions.xlsx"])
+def test_a_file_that_holds_no_readable_questions_is_refused(name, tmp_path):
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(ExperimentError, match="Pass the folder that has the database and, as CSV, the questions"):
+        open_spider(tmp_path / name)
+
+
+def test_what_is_no_database_is_named(tmp_path):
+    folder = own(tmp_path / "own", "question,sql,db_id\nWhy?,SELECT 1,zoo\n")
+    (folder / "zoo.sqlite").write_text("version https://git-lfs.github.com/spec/v1\n" * 20)
+    with pytest.raises(ExperimentError, match=r"zoo\.sqlite' is no SQLite database or is damaged"):
+        opened(folder)
+
+
+def test_several_files_of_questions_are_listed_to_choose_from(tmp_path):
+    folder = spider(tmp_path / "spider", easy=entries(), hard=entries(), train_spider=entries())
+    (folder / "dev.json").unlink()
+    with pytest.raises(ExperimentError, match=r"2 files of questions in .*: easy\.json, hard\.json\. .*=easy\.json"):
+        open_spider(folder)
+    assert open_spider(folder, "hard").questions == folder / "hard.json"
+    with pytest.raises(
+        ExperimentError, match=r"no file of questions 'test\.json' in .* It has: easy\.json, hard\.json"
+    ):
+        open_spider(folder, "test.json")
+
+
+def test_several_folders_of_questions_are_listed_to_choose_from(tmp_path):
+    for name in ("one", "two"):
+        spider(tmp_path / "all" / name)
+    with pytest.raises(ExperimentError, match="2 folders in .* hold questions: .*one', .*two'"):
+        open_spider(tmp_path / "all")
+
+
+def test_missing_databases_are_told_together(tmp_path):
+    folder = spider(tmp_path / "spider")
+    (folder / "tables.json").unlink()
+    for path in (folder / "database" / "zoo").iterdir():
+        path.unlink()
+    with pytest.raises(ExperimentError, match=r"question 3 is on database 'zoo', .*\(3 questions are on 1 such"):
+        opened(folder)
+
+
+def test_a_name_cannot_lead_out_of_the_folder(tmp_path):
+    shapes.database(tmp_path / "zoo" / "zoo.sqlite")
+    folder = spider(tmp_path / "spider", dev=[{"question": "Why?", "query": "SELECT 1", "db_id": "../../zoo"}])
+    with pytest.raises(ExperimentError, match=r"on database '\.\./\.\./zoo', which neither tables.json nor a file"):
+        opened(folder)
+
+
+def test_without_training_questions_exemplars_are_refused_with_the_remedy(tmp_path):
+    folder = spider(tmp_path / "spider")
+    with pytest.raises(ExperimentError, match=r"3 exemplars wanted, and .* no training questions .* --shots=0"):
+        opened(folder, shots=3).asked(False)
+    assert opened(folder).facts == {"exemplars": []}
+    assert opened(folder, shots=0).asked(False)
+
+
+def test_gold_sql_without_questions_asks_no_model(tmp_path):
+    folder = spider(tmp_path / "spider")
+    (folder / "dev.json").unlink()
+    (folder / "dev_gold.sql").write_text("".join(f"{sql}\t{db_id}\n" for db_id, _, sql in QUESTIONS))
+    with pytest.raises(QuestionsError, match="gold SQL without questions, so that no model can be asked"):
+        opened(folder).asked(True)
+
+
+def test_own_exemplars_may_share_the_database_and_are_no_question_that_is_asked(tmp_path):
+    shop = [entry for entry in entries() if entry["db_id"] == "shop"]
+    more = [{"db_id": "shop", "question": f"Ever more than {n}?", "query": f"SELECT {n} FROM item"} for n in range(3)]
+    folder = own(tmp_path / "own", table_text(shop), "shop")
+    (folder / "train.csv").write_text(table_text(shop + more), newline="")
+    found = exemplars(open_spider(folder), experiment(), 3)
+    assert {question.question for question in found} == {entry["question"] for entry in more}
+    assert exemplars(open_spider(folder), experiment(), 2) == found[:2]
+
+
+def test_an_adapter_is_asked_about_data_without_training_questions(tmp_path):
+    """Whatever it was trained on: its other settings are those of its record, or it is refused."""
+    folder = spider(tmp_path / "spider")
+    run = lora_run(load_experiment("miniature"), "cfg1", results_dir=tmp_path, spider=str(folder))
+    run.output_dir.mkdir(parents=True)
+    (run.output_dir / "run.json").write_bytes((GOLDEN / "run.json").read_bytes())
+    assert differing_settings(run) == []
+    record = json.loads((GOLDEN / "run.json").read_text())
+    record["identity"]["seed"] = 7
+    (run.output_dir / "run.json").write_text(json.dumps(record))
+    assert differing_settings(run) == ["seed: trained with 7, now 42"]

@@ -137,9 +137,10 @@ def lora_run(
     results_dir: Path,
     max_train_samples: int | None = None,
     spider: str | None = None,
+    questions: str | None = None,
     conduct: Conduct = Conduct(),
 ) -> LoraRun:
-    """The training of configuration ``name`` at ``seed``, on ``spider`` (defaults: the experiment's).
+    """The training of configuration ``name`` at ``seed``, on ``spider``, for ``questions`` (all: the experiment's).
 
     Raises:
         ExperimentError: the experiment has no such configuration.
@@ -152,7 +153,7 @@ def lora_run(
     seed = experiment.seed if seed is None else seed
     suffix = "" if max_train_samples is None else f"-n{max_train_samples}"
     given = {"--experiment": experiment.argument, "--results": results_dir, "--spider": spider}
-    given["--max-train-samples"] = max_train_samples
+    given |= {"--spider-questions": questions, "--max-train-samples": max_train_samples}
     return LoraRun(
         experiment=experiment.name,
         base_model=experiment.base_model,
@@ -162,7 +163,7 @@ def lora_run(
         spider=spider or experiment.spider.source,
         output_dir=results_dir / experiment.name / "adapters" / f"{name}-seed{seed}{suffix}",
         max_train_samples=max_train_samples,
-        questions=experiment.spider.questions,
+        questions=experiment.spider.questions if questions is None else questions,
         evidence=experiment.spider.evidence,
         conduct=conduct,
         options=tuple(str(part) for option in given.items() if option[1] is not None for part in option),

@@ -62,7 +62,8 @@ def test_every_key_of_an_experiment_is_in_the_trainers_readme_with_its_default(h
             assert told[name] == ("required" if field.is_required() else f"`{json.dumps(field.default)}`"), name
 
 
-def test_the_lines_from_an_own_database_to_a_report_do_as_they_say(pytestconfig, tmp_path):
+@pytest.mark.parametrize("adapter", [pytest.param("base", marks=pytest.mark.slow), "recorded.sql"])
+def test_the_lines_from_an_own_database_to_a_report_do_as_they_say(adapter, pytestconfig, tmp_path):
     """As they stand there, but for the places: the files are elsewhere, and so are the results."""
     section = (
         (pytestconfig.rootpath / "README.md").read_text().split("### Bring your own database\n")[1].split("\n#")[0]
@@ -72,6 +73,8 @@ def test_the_lines_from_an_own_database_to_a_report_do_as_they_say(pytestconfig,
     (tmp_path / "questions.csv").write_text(table)
     shapes.database(tmp_path / "shop.sqlite")
     placed = re.sub(r"(?<![\w.-])(shop|questions\.csv|report\.html)(?=[\s./]|$)", rf"{tmp_path}/\1", commands)
+    (tmp_path / "recorded.sql").write_text("SELECT count(*) FROM item\n\n")
+    placed = placed.replace("--adapter=base", f"--adapter={adapter if adapter == 'base' else tmp_path / adapter}")
     bin_first = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     own = os.environ | {"PATH": bin_first, "PYTEST_ADDOPTS": f"--results={tmp_path}/results -p no:cacheprovider"}
     ended = subprocess.run(

@@ -124,22 +124,23 @@ def windows_zip(folder):
     return shapes.zipped(folder, folder.with_suffix(".zip"), "spider\\", "\\")
 
 
-SHAPES = [
-    dev_only,
-    without_tables,
-    gold_only,
-    spider_syn,
-    spider_syn_elsewhere,
-    spider_dk,
-    spider_realistic,
-    test_split,
-    bird_dev,
-    bird_mini_dev,
-    own_spreadsheet,
-    own_lines,
-    nested_zip,
-    windows_zip,
-]
+# What reports call each.
+SHAPES = {
+    dev_only: "Spider dev",
+    without_tables: "data",
+    gold_only: "Spider dev",
+    spider_syn: "Spider-Syn dev",
+    spider_syn_elsewhere: "Spider-Syn dev",
+    spider_dk: "Spider-DK",
+    spider_realistic: "spider-realistic",
+    test_split: "Spider test",
+    bird_dev: "BIRD dev",
+    bird_mini_dev: "BIRD mini-dev",
+    own_spreadsheet: "data",
+    own_lines: "data",
+    nested_zip: "Spider dev",
+    windows_zip: "Spider dev",
+}
 test_split.__test__ = False
 
 
@@ -152,7 +153,9 @@ def evaluate(tmp_path, pytestconfig):
             predicted = tmp_path / "recorded.sql"
             predicted.write_text("".join(f"{sql}\n" for sql in [*GOLD[:-1], "SELECT name FROM animal"]))
         given = ["-m", "spider", f"--spider={source}", f"--adapter={predicted}", f"--results={tmp_path / 'results'}"]
-        ended = run_pytest([*given, "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *options], cwd=pytestconfig.rootpath)
+        ended = run_pytest(
+            [*given, "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *options], cwd=pytestconfig.rootpath
+        )
         path = tmp_path / "results" / "miniature" / "scores.jsonl"
         rows = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
         return ended, rows
@@ -166,6 +169,25 @@ def test_a_shape_is_read_and_judged(shape, evaluate, tmp_path):
     source, *options = made if isinstance(made, tuple) else (made,)
     ended, rows = evaluate(source, *options)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f"\n{SHAPES[shape]}, execution accuracy" in ended.stdout
     assert "recorded           6        5" in ended.stdout
     assert [row["assignment"] for row in rows] == [1, 1, 1, 1, 1, 0]
     assert [row["db_id"] for row in rows] == ["shop"] * 3 + ["zoo"] * 3
+
+
+def test_reports_made_again_call_the_data_as_they_did(evaluate, tmp_path, pytestconfig):
+    ended, _ = evaluate(own_lines(tmp_path / "shop and zoo"))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    again = [f"--report-from={tmp_path / 'results' / 'miniature'}", f"--html={tmp_path / 'report.html'}"]
+    ended = run_pytest([*again, "-p", "no:hypothesispytest"], cwd=pytestconfig.rootpath)
+    assert "\nshop and zoo, execution accuracy" in ended.stdout, ended.stdout + ended.stderr
+    assert "<caption>shop and zoo, execution accuracy" in (tmp_path / "report.html").read_text()
+
+
+def test_models_cannot_be_asked_without_exemplars_and_that_is_one_line(tmp_path, pytestconfig):
+    given = ["-m", "spider", f"--spider={dev_only(tmp_path / 'data')}", "--adapter=base", "--collect-only"]
+    options = [f"--results={tmp_path / 'results'}", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+    ended = run_pytest([*given, *options], cwd=pytestconfig.rootpath)
+    assert ended.returncode == 4 and "Traceback" not in ended.stdout + ended.stderr
+    assert "no training questions to take them from. Pass --shots=0" in ended.stderr
+    assert run_pytest([*given, *options, "--shots=0"], cwd=pytestconfig.rootpath).returncode == 0

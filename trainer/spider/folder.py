@@ -52,7 +52,7 @@ class SpiderFolder:
 
     def asked(self) -> list[SpiderQuestion]:
         """As ``dev``, whether or not their databases are there."""
-        return load_questions(self.questions, self._only_database)
+        return list(self._asked)
 
     def train(self) -> list[SpiderQuestion]:
         """The questions of ``train_spider.json``, then those of ``train_others.json`` where it is present.
@@ -84,8 +84,12 @@ class SpiderFolder:
         return next(iter(self.databases)) if len(self.databases) == 1 else ""
 
     @functools.cached_property
+    def _asked(self) -> list[SpiderQuestion]:
+        return load_questions(self.questions, self._only_database)
+
+    @functools.cached_property
     def _dev(self) -> list[SpiderQuestion]:
-        return self._read(self.questions)
+        return self._placed(self.questions, self._asked)
 
     @functools.cached_property
     def _train(self) -> list[SpiderQuestion]:
@@ -96,10 +100,11 @@ class SpiderFolder:
                 f"{TRAINING[0]} not found in {str(self.root)!r}, nor {', '.join(TRAINING[1:])}: there are no questions "
                 "to train on or to draw exemplars from."
             )
-        return [question for path in found for question in self._read(path)]
+        read = {path: load_questions(path, self._only_database) for path in found}
+        return [question for path, questions in read.items() for question in self._placed(path, questions)]
 
-    def _read(self, path: Path) -> list[SpiderQuestion]:
-        questions = load_questions(path, self._only_database)
+    def _placed(self, path: Path, questions: list[SpiderQuestion]) -> list[SpiderQuestion]:
+        """The questions of a file once the schema of each is known. Raises SpiderDataError."""
         unknown = [q for q in questions if q.db_id not in self.schemas and q.db_id not in self.databases]
         if unknown:
             first, names = unknown[0], {question.db_id for question in unknown}

@@ -13,7 +13,8 @@ from trainer.spider.schema import Schema, Table, quoted
 INSTRUCTION = "Write one SQLite query that answers the question. Reply with the query only."
 LETTERS = ("A", "B", "C", "D")
 
-# tables.json knows five types; these are the SQLite names people write. "others" is left without one.
+# Spider's tables.json knows five types; these are the SQLite names people write. "others" is left without one. BIRD's
+# has such names already.
 _SQL_TYPES = {"text": "TEXT", "number": "NUMBER", "time": "TIME", "boolean": "BOOLEAN", "others": ""}
 
 
@@ -43,7 +44,7 @@ def render_schema(schema: Schema) -> str:
 
 
 def _render_table(table: Table) -> str:
-    lines = [f"{quote_name(column.name)} {_SQL_TYPES.get(column.type, '')}".rstrip() for column in table.columns]
+    lines = [f"{quote_name(column.name)} {_sql_type(column.type)}".rstrip() for column in table.columns]
     if table.primary_key:
         lines.append(f"PRIMARY KEY ({', '.join(quote_name(name) for name in table.primary_key)})")
     lines += [
@@ -52,6 +53,10 @@ def _render_table(table: Table) -> str:
         for key in table.foreign_keys
     ]
     return f"CREATE TABLE {quote_name(table.name)} (\n" + ",\n".join(lines) + "\n)"
+
+
+def _sql_type(told: str) -> str:
+    return _SQL_TYPES.get(told, told.upper() if told.isascii() and told.isalpha() else "")
 
 
 def quote_name(name: str) -> str:

@@ -59,6 +59,16 @@ def test_evidence_stands_before_the_question(bird_folder):
     )
 
 
+def test_types_are_shown_as_the_data_set_names_them(bird_folder):
+    """BIRD's tables.json has SQLite's names, where Spider's has five of its own."""
+    told = json.loads((bird_folder / "tables.json").read_text())
+    told[0]["column_types"][1:5] = ["integer", "text", "real", "date; DROP TABLE item"]
+    write_json(bird_folder / "tables.json", told)
+    (prompt,) = opened(bird_folder).prompts(opened(bird_folder).all[:1], tuned=True)
+    assert "item_id INTEGER,\nname TEXT,\nprice REAL,\nbought,\n" in prompt.messages[0].content
+    assert "pieces NUMBER" in prompt.messages[0].content
+
+
 def test_evidence_can_be_left_out_which_makes_other_answers(bird_folder, tmp_path):
     told, untold = opened(bird_folder), opened(bird_folder, evidence=False)
     plain = opened(spider(tmp_path / "plain", dev=entries()))
@@ -252,6 +262,17 @@ def test_gold_sql_without_questions_asks_no_model(tmp_path):
     (folder / "dev_gold.sql").write_text("".join(f"{sql}\t{db_id}\n" for db_id, _, sql in QUESTIONS))
     with pytest.raises(QuestionsError, match="gold SQL without questions, so that no model can be asked"):
         opened(folder).asked(True)
+
+
+def test_gold_sql_may_stand_in_a_file_of_its_own(tmp_path):
+    untold = [{name: entry[name] for name in ("db_id", "question")} | {"sql": {}} for entry in entries()]
+    folder = spider(tmp_path / "spider", test=untold)
+    lines = [f"{sql}\t{db_id}\n" for db_id, _, sql in QUESTIONS]
+    (folder / "test_gold.sql").write_text("".join(lines))
+    assert opened(folder, questions="test.json").all == opened(folder).all
+    (folder / "test_gold.sql").write_text("".join(lines[1:]))
+    with pytest.raises(ExperimentError, match="has 6 questions without SQL, and test_gold.sql beside it 5 queries"):
+        open_spider(folder, "test.json").dev()
 
 
 def test_own_exemplars_may_share_the_database_and_are_no_question_that_is_asked(tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.questions.__main__ import main
 from tests import shapes
 from tests.processes import run_pytest
 from tests.shapes import GOLD, entries, spider, table_text, tables, write_json
@@ -173,6 +174,30 @@ def test_a_shape_is_read_and_judged(shape, evaluate, tmp_path):
     assert "recorded           6        5" in ended.stdout
     assert [row["assignment"] for row in rows] == [1, 1, 1, 1, 1, 0]
     assert [row["db_id"] for row in rows] == ["shop"] * 3 + ["zoo"] * 3
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=[shape.__name__ for shape in SHAPES])
+def test_the_check_takes_every_shape(shape, tmp_path, capsys):
+    made = shape(tmp_path / "data")
+    source, *options = made if isinstance(made, tuple) else (made,)
+    questions = [option.replace("--spider-questions", "--questions") for option in options]
+    assert main(["check", str(source), *questions]) == 0
+    said = capsys.readouterr().out
+    assert ", 6\n" in said and said.splitlines()[-1].startswith(" ".join(["pytest -m spider", f"--spider={source}"]))
+    assert all(option in said.splitlines()[-1] for option in options)
+
+
+@pytest.mark.slow
+def test_names_that_node_ids_cannot_hold_are_asked_by_workers_too(evaluate, tmp_path):
+    folder, name = tmp_path / "data", "Größe [1]::x"
+    folder.mkdir()
+    shapes.database(folder / f"{name}.sqlite", shapes.SHOP)
+    shapes.database(folder / "zoo.sqlite")
+    rows = [entry | {"db_id": {"shop": name}.get(entry["db_id"], "zoo")} for entry in entries()]
+    (folder / "questions.csv").write_text(table_text(rows), encoding="utf-8")
+    ended, rows = evaluate(folder, "-n", "2")
+    assert ended.returncode == 0 and "all 6 questions measured" in ended.stdout, ended.stdout + ended.stderr
+    assert [row["db_id"] for row in rows] == [name] * 3 + ["zoo"] * 3
 
 
 def test_reports_made_again_call_the_data_as_they_did(evaluate, tmp_path, pytestconfig):

@@ -98,7 +98,7 @@ class SpiderFolder:
         if not found:
             raise SpiderDataError(
                 f"{TRAINING[0]} not found in {str(self.root)!r}, nor {', '.join(TRAINING[1:])}: there are no questions "
-                "to train on or to draw exemplars from."
+                "to train on or to draw exemplars from. Bring one, or train on other data first."
             )
         read = {path: load_questions(path, self._only_database) for path in found}
         return [question for path, questions in read.items() for question in self._placed(path, questions)]

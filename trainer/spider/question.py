@@ -7,8 +7,8 @@ from typing import Any
 # By field, in small letters without what separates words; of several that an entry has the first counts. Spider's "sql"
 # is a parsed tree beside "query", and Spider-Syn has the question of before beside its own.
 NAMES = {
-    "question": ("spidersynquestion", "question", "questiontext", "utterance"),
-    "query": ("query", "sql", "goldsql", "goldquery", "gold"),
+    "question": ("spidersynquestion", "question", "questiontext", "naturallanguagequestion", "utterance"),
+    "query": ("query", "sql", "goldsql", "goldquery", "sqlquery", "gold"),
     "db_id": ("dbid", "database", "databaseid", "databasename", "dbname", "db"),
     "evidence": ("evidence", "hint", "externalknowledge"),
     "difficulty": ("difficulty", "hardness"),
@@ -57,6 +57,11 @@ def read_question(index: int, entry: Mapping[str, Any], *, database: str = "", t
 def is_question(entry: object) -> bool:
     """Whether an entry has a question and its SQL."""
     return isinstance(entry, Mapping) and all(_texts(entry).get(name) for name in ("question", "query"))
+
+
+def has_sql(entry: object) -> bool:
+    """Whether an entry has gold SQL."""
+    return isinstance(entry, Mapping) and bool(_texts(entry).get("query"))
 
 
 def named_fields(header: list[str]) -> set[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.spider.entries import REMEDY, SpiderDataError
-from trainer.spider.question import SpiderQuestion, is_question, named_fields, read_question
+from trainer.spider.question import SpiderQuestion, has_sql, is_question, named_fields, read_question
 from trainer.study.experiment import resolve
 from trainer.study.outside import parse_json, read_exactly, read_lines, read_text
 
@@ -24,11 +24,13 @@ _BEGINNING = 1 << 16  # bytes that hold a table's titles
 def load_questions(path: Path, database: str = "") -> list[SpiderQuestion]:
     """The questions of a file, in its order; ``database`` is the one meant where none is named.
 
+    Of questions without SQL the gold SQL is taken from the file beside them that is named for it: ``dev_gold.sql``.
+
     Raises:
         SpiderDataError: it cannot be read, or an entry is no question; names file, place and reason.
     """
     told, questions = path.suffix.lower() in SUFFIXES, []
-    for index, (place, entry) in enumerate(_read(path)):
+    for index, (place, entry) in enumerate(_with_gold(path, list(_read(path))) if told else _read(path)):
         try:
             questions.append(read_question(index, entry, database=database, told=told))
         except ValueError as error:
@@ -36,6 +38,23 @@ def load_questions(path: Path, database: str = "") -> list[SpiderQuestion]:
     if not questions:
         raise SpiderDataError(f"{str(path)!r} holds no question. {REMEDY}")
     return questions
+
+
+def _with_gold(path: Path, entries: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    gold = path.with_name(f"{path.stem}_gold.sql")
+    if not gold.is_file() or any(has_sql(entry) for _, entry in entries):
+        return entries
+    lines = [entry for _, entry in _read(gold)]
+    if len(lines) != len(entries):
+        raise SpiderDataError(
+            f"{str(path)!r} has {len(entries)} questions without SQL, and {gold.name} beside it {len(lines)} queries."
+        )
+    return [(place, _joined(entry, line)) for (place, entry), line in zip(entries, lines, strict=True)]
+
+
+def _joined(entry: Any, gold: Mapping[str, str]) -> Any:
+    """An entry with its gold SQL, and with the database that stands there where it names none."""
+    return {"db_id": gold["db_id"], **entry, "query": gold["query"]} if isinstance(entry, Mapping) else entry
 
 
 def training_files(folder: Path) -> list[Path]:

@@ -113,3 +113,12 @@ def zipped(folder: Path, archive: Path, prefix: str = "", separator: str = "/") 
             member.filename = f"{prefix}{path.relative_to(folder).as_posix()}".replace("/", separator)
             opened.writestr(member, path.read_bytes())
     return archive
+
+
+def spreadsheet(folder: Path, text: str, *names: str, encoding: str = "utf-8") -> Path:
+    """``questions.csv`` with ``text`` beside the databases: those named, or both."""
+    folder.mkdir()
+    (folder / "questions.csv").write_text(text, encoding=encoding, newline="")
+    for name in names or SCRIPTS:
+        database(folder / name if "." in name else folder / f"{name}.sqlite")
+    return folder

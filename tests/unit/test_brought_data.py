@@ -136,69 +136,6 @@ def test_the_schema_of_an_unusual_database(tmp_path):
     ]
 
 
-def own(folder, text, *names, encoding="utf-8", newline=""):
-    folder.mkdir()
-    (folder / "questions.csv").write_text(text, encoding=encoding, newline=newline)
-    for name in names or shapes.SCRIPTS:
-        shapes.database(folder / name if "." in name else folder / f"{name}.sqlite")
-    return folder
-
-
-def test_the_only_database_need_not_be_named(tmp_path):
-    rows = [{"question": text, "sql": sql} for db_id, text, sql in QUESTIONS if db_id == "shop"]
-    assert [question.id for question in opened(own(tmp_path / "own", table_text(rows), "shop.db")).all] == [
-        "shop-0000",
-        "shop-0001",
-        "shop-0002",
-    ]
-
-
-def test_a_spreadsheet_may_name_the_file_and_break_lines(tmp_path):
-    text = 'sep=;\r\nNr;Question;SQL;DB\r\n\r\n1;"Who; and\nwhere?";"SELECT name\nFROM animal";zoo.sqlite\r\n;;;\r\n'
-    (question,) = opened(own(tmp_path / "own", text)).all
-    assert (question.db_id, question.question, question.gold_sql) == (
-        "zoo",
-        "Who; and\nwhere?",
-        "SELECT name\nFROM animal",
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        pytest.param(
-            "question,sql\nWhy?,SELECT 1\n", r"row 2 lacks 'db_id' \(or database, .*it has question, sql", id="db"
-        ),
-        pytest.param(
-            "question,sql,db_id\nWhy?,SELECT a, b FROM c,zoo\n",
-            "row 2 has 4 cells, the header 3: put a cell that holds ',' in double quotes",
-            id="comma",
-        ),
-        pytest.param("question,sql,db_id\nWhy?,,zoo\n", "row 2 lacks 'query'", id="no-sql"),
-        pytest.param("question,sql,db_id\nWhy?,SELECT 1,zo\n", "question 0 is on database 'zo'.*'zoo'", id="misspelt"),
-        pytest.param('question,sql,db_id\nWhy?,"SELECT 1"x,zoo\n', "no table from row 2 on", id="quotes"),
-        pytest.param("question,sql,db_id\n", "holds no question", id="no-rows"),
-        pytest.param("Frage,Abfrage\nWhy?,SELECT 1\n", "row 2 lacks 'question'.*it has Frage, Abfrage", id="titles"),
-    ],
-)
-def test_a_spreadsheet_that_cannot_be_taken_is_named_with_its_row(text, said, tmp_path):
-    folder = own(tmp_path / "own", text)
-    with pytest.raises(ExperimentError, match=rf"(?s)questions\.csv'.*{said}"):
-        opened(folder / "questions.csv")
-
-
-def test_a_spreadsheet_without_known_titles_is_named(tmp_path):
-    folder = own(tmp_path / "own", "Frage,Abfrage\nWhy?,SELECT 1\n")
-    with pytest.raises(ExperimentError, match="None of these has a question and its SQL: questions.csv"):
-        open_spider(folder)
-
-
-def test_a_spreadsheet_in_another_encoding_is_named_with_its_line(tmp_path):
-    folder = own(tmp_path / "own", "question,sql,db_id\nWo ist Gürtel?,SELECT 1,zoo\n", encoding="latin-1")
-    with pytest.raises(ExperimentError, match=r"line 2 is not UTF-8 \(byte 0xfc\): save it as UTF-8"):
-        opened(folder / "questions.csv")
-
-
 @pytest.mark.parametrize("name", ["shop.sqlite", "questions.xlsx"])
 def test_a_file_that_holds_no_readable_questions_is_refused(name, tmp_path):
     (tmp_path / name).write_bytes(b"PK")
@@ -207,7 +144,7 @@ def test_a_file_that_holds_no_readable_questions_is_refused(name, tmp_path):
 
 
 def test_what_is_no_database_is_named(tmp_path):
-    folder = own(tmp_path / "own", "question,sql,db_id\nWhy?,SELECT 1,zoo\n")
+    folder = shapes.spreadsheet(tmp_path / "own", "question,sql,db_id\nWhy?,SELECT 1,zoo\n")
     (folder / "zoo.sqlite").write_text("version https://git-lfs.github.com/spec/v1\n" * 20)
     with pytest.raises(ExperimentError, match=r"zoo\.sqlite' is no SQLite database or is damaged"):
         opened(folder)
@@ -239,6 +176,22 @@ def test_missing_databases_are_told_together(tmp_path):
         path.unlink()
     with pytest.raises(ExperimentError, match=r"question 3 is on database 'zoo', .*\(3 questions are on 1 such"):
         opened(folder)
+
+
+def test_databases_that_only_tables_json_knows_are_counted(tmp_path):
+    folder = spider(tmp_path / "spider")
+    for name in ("zoo", "shop"):
+        (folder / "database" / name / f"{name}.sqlite").rename(tmp_path / name)
+    with pytest.raises(ExperimentError, match=r"'shop' not found: no file .* 2 databases are missing in all\."):
+        opened(folder)
+
+
+def test_what_only_looks_like_a_database_is_none(tmp_path):
+    shop = [{"question": text, "sql": sql} for db_id, text, sql in QUESTIONS if db_id == "shop"]
+    folder = shapes.spreadsheet(tmp_path / "own", table_text(shop), "shop")
+    (folder / "Thumbs.db").write_bytes(b"\xd0\xcf")
+    (folder / "._shop.sqlite").write_bytes(b"\0\5")
+    assert {question.db_id for question in opened(folder).all} == {"shop"}
 
 
 def test_a_name_cannot_lead_out_of_the_folder(tmp_path):
@@ -278,7 +231,7 @@ def test_gold_sql_may_stand_in_a_file_of_its_own(tmp_path):
 def test_own_exemplars_may_share_the_database_and_are_no_question_that_is_asked(tmp_path):
     shop = [entry for entry in entries() if entry["db_id"] == "shop"]
     more = [{"db_id": "shop", "question": f"Ever more than {n}?", "query": f"SELECT {n} FROM item"} for n in range(3)]
-    folder = own(tmp_path / "own", table_text(shop), "shop")
+    folder = shapes.spreadsheet(tmp_path / "own", table_text(shop), "shop")
     (folder / "train.csv").write_text(table_text(shop + more), newline="")
     found = exemplars(open_spider(folder), experiment(), 3)
     assert {question.question for question in found} == {entry["question"] for entry in more}

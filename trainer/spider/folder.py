@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trainer.spider.archive import unpack
 from trainer.spider.database_schema import read_schema
-from trainer.spider.databases import find_databases
+from trainer.spider.databases import find_databases, folders_in
 from trainer.spider.entries import REMEDY, SpiderDataError
 from trainer.spider.question import DATABASE_SUFFIXES, SpiderQuestion
 from trainer.spider.question_files import (
@@ -75,7 +75,9 @@ class SpiderFolder:
         if db_id not in self.databases or not self.databases[db_id][0].is_file():
             path = self.root / "database" / db_id / f"{db_id}.sqlite"
             hint = did_you_mean(db_id, self.databases)
-            raise SpiderDataError(f"Spider database {db_id!r} not found: no file {str(path)!r}.{hint} {REMEDY}")
+            missing = sum(not self.databases.get(name) for name in {question.db_id for question in self._asked})
+            more = f" {missing} databases are missing in all." if missing > 1 else ""
+            raise SpiderDataError(f"Spider database {db_id!r} not found: no file {str(path)!r}.{more}{hint} {REMEDY}")
         return self.databases[db_id]
 
     @property
@@ -195,9 +197,5 @@ def _below(folder: Path, holds: Callable[[Path], bool]) -> list[Path]:
         found = [place for place in level if holds(place)]
         if found:
             return found
-        level = [inner for place in level for inner in sorted(place.iterdir()) if _is_shown(inner)][:_MOST_FOLDERS]
+        level = [inner for place in level for inner in folders_in(place)][:_MOST_FOLDERS]
     return []
-
-
-def _is_shown(path: Path) -> bool:
-    return path.is_dir() and not path.name.startswith((".", "__"))

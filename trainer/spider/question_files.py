@@ -130,7 +130,7 @@ def _holds_questions(path: Path) -> bool:
             delimiter, text = _table(file.read(_BEGINNING).decode("utf-8-sig", errors="replace"))
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         return {"question", "query"} <= named_fields(next((row for row in rows if any(row)), []))
-    except (SpiderDataError, OSError, csv.Error):
+    except (OSError, ValueError, csv.Error):
         return False
 
 
@@ -178,6 +178,7 @@ def _read_csv(path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
     delimiter, text = _table(read_exactly(path))
     rows = enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), start=1)
     header: list[str] = []
+    number = 0
     try:
         for number, row in rows:
             if not any(cell.strip() for cell in row):
@@ -198,8 +199,9 @@ def _read_csv(path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
 def _table(text: str) -> tuple[str, str]:
     """What separates a table's cells, and the table: by its ``sep=`` line, else what makes most of its titles known."""
     first, _, rest = text.partition("\n")
-    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:
-        return first.strip()[4], rest
+    first = first.rstrip("\r")
+    if first.lower().startswith("sep=") and len(first) == 5:
+        return first[4], rest
     titles = text.lstrip("\r\n").partition("\n")[0].strip("\r").replace('"', "")
     return max(_DELIMITERS, key=lambda sign: len(named_fields(titles.split(sign)))), text
 

@@ -196,7 +196,11 @@ def test_an_interrupted_wait_leaves_no_answer_behind(tiny_database):
 
 
 WORDS = st.sampled_from(
-    ["SELECT", "FROM", "WHERE", "GROUP", "BY", "ORDER", "HAVING", "LIMIT", "UNION", "WITH", "AS", "JOIN", "ON", "DISTINCT", "CASE", "WHEN", "END", "NOT", "IN", "LIKE", "IS", "NULL", "DELETE", "DROP", "TABLE", "PRAGMA", "ATTACH", "VALUES", "count(", "max(", "printf(", "zeroblob(", "randomblob(", "replace(", "json(", "*", ",", "(", ")", ";", "--", "/*", "*/", "'", '"', "`", "[", "]", "?", ":a", "@b", "$c", "x'00'", "1", "0.5", "9e999", "-9223372036854775808", "singer", "concert", "name", "age", "year", "\\", "\x00", "�", "é"]
+    "SELECT FROM WHERE GROUP BY ORDER HAVING LIMIT UNION WITH AS JOIN ON DISTINCT CASE WHEN END NOT IN LIKE IS NULL "
+    "DELETE DROP TABLE PRAGMA ATTACH VALUES count( max( printf( zeroblob( randomblob( replace( json( * , ( ) ; -- /* "
+    "*/ ' \" ` [ ] ? :a @b $c x'00' 1 0.5 9e999 -9223372036854775808 singer concert name age year \\ \0 \ud800 é".split(
+        " "
+    )
 )
 
 

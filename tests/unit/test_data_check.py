@@ -50,7 +50,7 @@ def test_what_was_found_is_said_by_kind_and_the_next_command_last(check, tmp_pat
         ["databases", "2, 1 of them with a test suite, 3 files"],
     ]
     assert lines[5].split() == ["training", "train_spider.json"] and lines[6].split() == ["gold", "SQL", "dev_gold.sql"]
-    assert lines[-1].startswith(f"pytest -m spider --spider='{folder}' --adapter=base")
+    assert lines[-1].startswith(f"pytest -m spider --spider='{folder}' --shots=1 --adapter=base")
 
 
 @pytest.mark.parametrize("shape", ["zip", "file"])

@@ -21,7 +21,9 @@ def test_the_only_database_need_not_be_named(tmp_path):
 
 
 def test_a_spreadsheet_may_name_the_file_and_break_lines(tmp_path):
-    text = 'sep=;\r\nNr;Question;SQL;DB\r\n\r\n1;"Who; and\nwhere?";"SELECT name\nFROM animal";zoo.sqlite\r\n;;;\r\n'
+    text = (
+        'sep=;\r\nNr;Question;SQL;DB\r\n\r\n1;"Who; and\nwhere?";"SELECT name\nFROM animal";data\\zoo.sqlite\r\n;;;\r\n'
+    )
     (question,) = asked(spreadsheet(tmp_path / "own", text))
     assert (question.db_id, question.question, question.gold_sql) == (
         "zoo",
@@ -56,7 +58,7 @@ def test_a_spreadsheet_that_cannot_be_taken_is_named_with_its_row(text, said, tm
 
 def test_a_spreadsheet_without_known_titles_is_named(tmp_path):
     folder = spreadsheet(tmp_path / "own", "Frage,Abfrage\nWhy?,SELECT 1\n")
-    with pytest.raises(ExperimentError, match="None of these has a question and its SQL: questions.csv"):
+    with pytest.raises(ExperimentError, match="No questions with SQL can be read out of questions.csv"):
         open_spider(folder)
 
 

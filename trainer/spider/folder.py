@@ -27,7 +27,7 @@ from trainer.study.experiment import did_you_mean, resolve
 __all__ = ["SpiderFolder", "SpiderQuestion", "load_questions", "open_spider"]
 
 _LEVELS = 3  # below the folder given, at which its data may lie
-_MOST_FOLDERS = 1000
+_MOST_FOLDERS = 300
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PureWindowsPath
 from typing import Any
 
 # By field, in small letters without what separates words; of several that an entry has the first counts. Spider's "sql"
@@ -91,6 +92,7 @@ def _lacks(field: str, entry: Mapping[str, Any]) -> str:
 
 
 def _without_suffix(db_id: str) -> str:
-    """``shop`` where a spreadsheet names the file, ``shop.sqlite``."""
+    """``shop`` where a spreadsheet names the file, ``data/shop.sqlite``."""
     db_id = db_id.strip()
-    return next((db_id.removesuffix(end) for end in DATABASE_SUFFIXES if db_id.lower().endswith(end)), db_id)
+    path = PureWindowsPath(db_id)  # which takes both kinds of slash
+    return path.stem if path.suffix.lower() in DATABASE_SUFFIXES else db_id

@@ -19,6 +19,8 @@ TRAINING = ("train_spider.json", "train.json", "train.jsonl", "train.csv")
 _OTHERS = "train_others.json"
 _DELIMITERS = (",", ";", "\t")
 _BEGINNING = 1 << 16  # bytes that hold a table's titles
+_MOST_BYTES = 1 << 28  # of a file that nobody named; Spider's training questions have 24 million
+_SPREADSHEETS = (".xlsx", ".xls", ".ods", ".tsv")
 
 
 def load_questions(path: Path, database: str = "") -> list[SpiderQuestion]:
@@ -105,8 +107,9 @@ def choose_file(folder: Path, named: str = "") -> Path:
             f"{len(found)} files of questions in {str(folder)!r}: {names}. "
             f"Choose one: --spider-questions={found[0].name}"
         )
-    others = [path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
-    seen = f" None of these has a question and its SQL: {', '.join(others[:5])}." if others else ""
+    kinds = (*SUFFIXES, *_SPREADSHEETS)
+    others = [path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in kinds]
+    seen = f" No questions with SQL can be read out of {', '.join(others[:5])}." if others else ""
     raise SpiderDataError(
         f"Spider not found in {str(folder)!r} (no dev.json). {REMEDY} Own questions: a CSV, JSON or JSONL file with "
         f"the columns question, sql and db_id, beside their databases.{seen}"
@@ -124,6 +127,8 @@ def _named(folder: Path, named: str) -> Path:
 
 def _holds_questions(path: Path) -> bool:
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            return False
         if path.suffix.lower() != ".csv":
             return any(is_question(entry) for _, entry in _read(path))
         with path.open("rb") as file:

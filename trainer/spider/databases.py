@@ -1,13 +1,17 @@
 """Database files by the names that questions call them: in folders of their own as Spider has them, or side by side."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from trainer.spider.archive import unpack
 from trainer.spider.question import DATABASE_SUFFIXES
 
+_LEVELS = 3  # ``dev_databases/dev_databases/NAME/``, as some programs unpack BIRD's
+_MOST_FOLDERS = 10_000
+
 
 def find_databases(folder: Path, split: str = "dev") -> dict[str, tuple[Path, ...]]:
-    """Every database in a folder and two levels below, by name: its file, then the others of its test suite.
+    """Every database in a folder and some levels below, by name: its file, then the others of its test suite.
 
     A file's name without its suffix is the database's. Files beside ``NAME/NAME.sqlite`` are the test suite of
     ``NAME``: the same tables with other rows. Of databases of one name those in ``<split>_database`` or
@@ -27,10 +31,17 @@ def find_databases(folder: Path, split: str = "dev") -> dict[str, tuple[Path, ..
             folders[name] = unpack(folder / f"{name}.zip")
     ranks = {name: rank for rank, name in enumerate(order)}
     for name in sorted(folders, key=lambda name: (ranks.get(name, len(ranks)), name)):
-        for inner in (folders[name], *folders_in(folders[name])):
-            for database, files in _in_one(inner).items():
-                found.setdefault(database, files)
+        for inner in _levels(folders[name]):
+            found.update((database, files) for database, files in _in_one(inner).items() if database not in found)
     return found
+
+
+def _levels(folder: Path) -> Iterator[Path]:
+    """``folder`` and the folders below it, level by level."""
+    level = [folder]
+    for _ in range(_LEVELS):
+        yield from level
+        level = [inner for folder in level for inner in folders_in(folder)][:_MOST_FOLDERS]
 
 
 def _in_one(folder: Path) -> dict[str, tuple[Path, ...]]:

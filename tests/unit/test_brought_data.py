@@ -11,6 +11,7 @@ from fixtures.questions.suite import QuestionsError
 from tests import shapes
 from tests.shapes import GOLD, QUESTIONS, entries, spider, table_text, write_json
 from trainer.keeping.state import differing_settings
+from trainer.rows.texts import training_texts
 from trainer.run import lora_run
 from trainer.spider.database_schema import read_schema
 from trainer.spider.exemplars import exemplars
@@ -108,6 +109,13 @@ def test_databases_side_by_side_are_no_test_suite_of_one_another(tmp_path):
         shapes.database(folder / f"{name}.sqlite")
     (folder / "._shop.sqlite").write_bytes(b"\0\5\x16\7")
     assert {judged(opened(folder), place, sql).official for place, sql in enumerate(GOLD)} == {1}
+
+
+def test_views_that_double_without_end_cost_no_time(tmp_path):
+    doubling = [f"CREATE VIEW v{n + 1} AS SELECT a FROM v{n} UNION ALL SELECT a FROM v{n};" for n in range(60)]
+    script = "CREATE TABLE t (a); CREATE VIEW v0 AS SELECT a FROM t; CREATE VIEW w AS SELECT a FROM v0;"
+    path = shapes.database(tmp_path / "odd.sqlite", script + "".join(doubling))
+    assert [table.name for table in read_schema("odd", path).tables] == ["t", "v0", "w"]
 
 
 def test_a_database_tells_the_schema_that_tables_json_told():
@@ -226,6 +234,15 @@ def test_gold_sql_may_stand_in_a_file_of_its_own(tmp_path):
     (folder / "test_gold.sql").write_text("".join(lines[1:]))
     with pytest.raises(ExperimentError, match="has 6 questions without SQL, and test_gold.sql beside it 5 queries"):
         open_spider(folder, "test.json").dev()
+
+
+def test_nothing_is_trained_on_the_databases_that_are_asked(tmp_path):
+    """Which those are, the file of questions says."""
+    on = {name: [entry for entry in entries() if entry["db_id"] == name] for name in shapes.SCRIPTS}
+    folder = spider(tmp_path / "spider", dev=on["zoo"], test=on["shop"], train=on["shop"])
+    assert len(training_texts(open_spider(folder), None)) == 3
+    with pytest.raises(ExperimentError, match="3 training questions are on dev databases"):
+        training_texts(open_spider(folder, "test.json"), None)
 
 
 def test_own_exemplars_may_share_the_database_and_are_no_question_that_is_asked(tmp_path):

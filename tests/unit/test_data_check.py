@@ -216,6 +216,18 @@ def test_databases_whose_copy_would_answer_otherwise_are_not_tried(script, tmp_p
         assert copy is None
 
 
+def test_a_copy_compares_as_its_database_does(tmp_path):
+    """Also where a column's type is text that would be SQL."""
+    path = shapes.database(
+        tmp_path / "odd.sqlite",
+        """CREATE TABLE t (a VARCHAR(9), b, c "INT); DROP TABLE t; --", d DECIMAL, e DOUBLE);
+        INSERT INTO t VALUES (1, 1, 1, '1', 1), ('01', '1', '1', 1.0, 1);""",
+    )
+    sql = "SELECT typeof(a), typeof(b), typeof(c), typeof(d), typeof(e) FROM t ORDER BY 1, 2"
+    with reversed_copy(path) as copy:
+        assert run_query(copy, sql).rows == run_query(path, sql).rows
+
+
 def test_a_table_without_rowid_is_copied_too(tmp_path):
     path = shapes.database(
         tmp_path / "odd.sqlite",

@@ -1,6 +1,7 @@
 """The schema that a database file tells itself, for data without a tables.json, in the words of tables.json."""
 
 import contextlib
+import re
 import sqlite3
 from pathlib import Path
 
@@ -14,8 +15,10 @@ _TYPES = {
     "time": ("date", "time", "year"),
     "boolean": ("boolean",),
 }
+_WORD = re.compile(r"\w+")
+_MOST_CHARACTERS = 100_000  # of a view
 _TABLES = """
-    SELECT name, type FROM sqlite_master
+    SELECT name, type, sql FROM sqlite_master
     WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid
 """
 
@@ -39,11 +42,11 @@ def read_schema(db_id: str, database: Path) -> Schema:
 
 def _tables(connection: sqlite3.Connection) -> list[Table]:
     found = connection.execute(_TABLES).fetchall()
-    parts = _shadows(connection)
-    primary = {name.lower(): _primary(connection, name) for name, kind in found if kind == "table"}
+    left_out = _shadows(connection) | _intricate({name: sql or "" for name, kind, sql in found if kind == "view"})
+    primary = {name.lower(): _primary(connection, name) for name, kind, _ in found if kind == "table"}
     tables = []
-    for name, kind in found:
-        if name in parts:
+    for name, kind, _ in found:
+        if name in left_out:
             continue
         try:
             columns = connection.execute("SELECT name, type FROM pragma_table_info(?)", (name,)).fetchall()
@@ -61,6 +64,14 @@ def _shadows(connection: sqlite3.Connection) -> set[str]:
         return {name for (name,) in connection.execute("SELECT name FROM pragma_table_list WHERE type = 'shadow'")}
     except sqlite3.Error:
         return set()
+
+
+def _intricate(views: dict[str, str]) -> set[str]:
+    """The views that stand on more than one other view: SQLite writes each out, and a few could double without end."""
+    names = {name.lower() for name in views}
+    mentions = {name: sum(word.lower() in names for word in _WORD.findall(sql)) for name, sql in views.items()}
+    # Its own name stands there, too.
+    return {name for name, count in mentions.items() if count > 2 or len(views[name]) > _MOST_CHARACTERS}
 
 
 def _primary(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:

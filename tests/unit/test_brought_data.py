@@ -111,11 +111,17 @@ def test_databases_side_by_side_are_no_test_suite_of_one_another(tmp_path):
     assert {judged(opened(folder), place, sql).official for place, sql in enumerate(GOLD)} == {1}
 
 
-def test_views_that_double_without_end_cost_no_time(tmp_path):
-    doubling = [f"CREATE VIEW v{n + 1} AS SELECT a FROM v{n} UNION ALL SELECT a FROM v{n};" for n in range(60)]
-    script = "CREATE TABLE t (a); CREATE VIEW v0 AS SELECT a FROM t; CREATE VIEW w AS SELECT a FROM v0;"
-    path = shapes.database(tmp_path / "odd.sqlite", script + "".join(doubling))
-    assert [table.name for table in read_schema("odd", path).tables] == ["t", "v0", "w"]
+@pytest.mark.parametrize("name", ["v{}", '"v {}"', "[v{}]", "'v\"{}'", "v€{}", '"v""{}"', "/* ' */ v{} /* ' */"])
+def test_views_that_double_without_end_cost_no_time(name, tmp_path):
+    last, *names = (name.format(n) for n in range(60, -1, -1))
+    doubling = [
+        f"CREATE VIEW {one} AS SELECT a FROM {two} UNION ALL SELECT a FROM {two};"
+        for one, two in zip([last, *names], names, strict=False)
+    ]
+    sound = "CREATE TABLE t (a); CREATE VIEW w AS SELECT a FROM t; CREATE VIEW x AS SELECT a FROM w;"
+    script = f"{sound} CREATE VIEW {names[-1]} AS SELECT a FROM t; CREATE VIEW y AS SELECT a FROM {last};"
+    path = shapes.database(tmp_path / "odd.sqlite", f"BEGIN; {script} {' '.join(doubling)} COMMIT;")
+    assert [table.name for table in read_schema("odd", path).tables if table.name[0] != "v"] == ["t", "w", "x"]
 
 
 def test_a_database_tells_the_schema_that_tables_json_told():

@@ -3,6 +3,7 @@
 import contextlib
 import re
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from trainer.spider.entries import SpiderDataError
@@ -15,7 +16,16 @@ _TYPES = {
     "time": ("date", "time", "year"),
     "boolean": ("boolean",),
 }
-_WORD = re.compile(r"\w+")
+# What FTS3 to FTS5 and R*Tree call their parts.
+_SHADOWS = ("data", "idx", "content", "docsize", "config", "segments", "segdir", "stat", "node", "rowid", "parent")
+# A name as SQLite takes it, in any of its quotes; a comment is none, and may hold a quote.
+_NAME = re.compile(
+    r"""
+    --[^\n]* | /\*.*?(?:\*/|\Z)
+  | (?P<name> "(?:[^"]|"")*" | '(?:[^']|'')*' | `(?:[^`]|``)*` | \[[^\]]*\] | [\w$\x80-\U0010ffff]+ )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 _MOST_CHARACTERS = 100_000  # of a view
 _TABLES = """
     SELECT name, type, sql FROM sqlite_master
@@ -42,7 +52,8 @@ def read_schema(db_id: str, database: Path) -> Schema:
 
 def _tables(connection: sqlite3.Connection) -> list[Table]:
     found = connection.execute(_TABLES).fetchall()
-    left_out = _shadows(connection) | _intricate({name: sql or "" for name, kind, sql in found if kind == "view"})
+    texts = {kind: {name: sql or "" for name, its, sql in found if its == kind} for kind in ("table", "view")}
+    left_out = _shadows(texts["table"]) | _intricate(texts["view"])
     primary = {name.lower(): _primary(connection, name) for name, kind, _ in found if kind == "table"}
     tables = []
     for name, kind, _ in found:
@@ -58,20 +69,47 @@ def _tables(connection: sqlite3.Connection) -> list[Table]:
     return tables
 
 
-def _shadows(connection: sqlite3.Connection) -> set[str]:
-    """The tables in which virtual tables keep what they hold; an old SQLite does not tell them."""
-    try:
-        return {name for (name,) in connection.execute("SELECT name FROM pragma_table_list WHERE type = 'shadow'")}
-    except sqlite3.Error:
-        return set()
+def _shadows(names: dict[str, str]) -> set[str]:
+    """Of tables and their SQL, those in which virtual tables keep what they hold.
+
+    Told by their names: ``pragma_table_list`` would write out every view of the file.
+    """
+    virtual = [name for name, sql in names.items() if sql.lower().startswith("create virtual")]
+    return {f"{name}_{part}" for name in virtual for part in _SHADOWS} & names.keys()
 
 
 def _intricate(views: dict[str, str]) -> set[str]:
-    """The views that stand on more than one other view: SQLite writes each out, and a few could double without end."""
-    names = {name.lower() for name in views}
-    mentions = {name: sum(word.lower() in names for word in _WORD.findall(sql)) for name, sql in views.items()}
-    # Its own name stands there, too.
-    return {name for name, count in mentions.items() if count > 2 or len(views[name]) > _MOST_CHARACTERS}
+    """Views that stand on more than one other view, and what stands on them: SQLite writes each out where it is named.
+
+    A few such could double without end. ``views`` are their statements by name.
+    """
+    names = {name.lower(): name for name in views}
+    used = {
+        name: [names[word] for word in _named_in(sql) if word in names and names[word] != name]
+        for name, sql in views.items()
+        if len(sql) <= _MOST_CHARACTERS
+    }
+    users: dict[str, set[str]] = {name: set() for name in views}
+    for name, others in used.items():
+        for other in others:
+            users[other].add(name)
+    found = {name for name in views if len(used.get(name, (name, name))) > 1}
+    waiting = list(found)
+    while waiting:
+        new = users[waiting.pop()] - found
+        found |= new
+        waiting += new
+    return found
+
+
+def _named_in(sql: str) -> Iterator[str]:
+    """Whatever may be a name in ``sql``, without its quotes, in small letters."""
+    for match in _NAME.finditer(sql):
+        name = match["name"] or ""
+        quote = name[:1]
+        if quote in ('"', "'", "`"):
+            name = name[1:-1].replace(2 * quote, quote)
+        yield name.strip("[]").lower()
 
 
 def _primary(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:

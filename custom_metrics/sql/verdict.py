@@ -8,6 +8,7 @@ import functools
 import reprlib
 import textwrap
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,10 +54,14 @@ def gold_result(
     timeout_s: float = DEFAULT_TIMEOUT_S,
     keep_distinct: bool = False,
     plug_value: bool = False,
+    suite: Sequence[Path] | None = None,
 ) -> GoldResult:
     """The gold SQL's results; ``keep_distinct`` and ``plug_value`` are the official evaluator's options.
 
     Where the gold SQL runs, but not without its DISTINCT (there may be millions of rows then), DISTINCT is kept.
+
+    ``suite`` are further files, with the same tables and other rows, on which the official verdict wants the same
+    result too; left out, every other ``.sqlite`` file in the database's folder, as the official evaluator has it.
 
     Raises:
         GoldQueryError: the gold SQL fails or passes a limit.
@@ -70,7 +75,7 @@ def gold_result(
             raise _gold_error(error, path, sql) from error
 
     result = run(database, gold_sql.strip().rstrip("; "))
-    official = functools.partial(run_official_gold, database, gold_sql, plug_value=plug_value, run=run)
+    official = functools.partial(run_official_gold, database, gold_sql, plug_value=plug_value, run=run, suite=suite)
     try:
         return GoldResult(database, gold_sql, result, official(keep_distinct=keep_distinct))
     except GoldQueryError:

@@ -94,7 +94,12 @@ def test_systems_are_compared_and_gates_judged_on_the_questions_that_can_be_meas
     """What nobody's answer can be judged to is missing in every system's set, and stands in no one's way."""
     folder, dev = broken
     half = tmp_path / "half.sql"
-    half.write_text("".join(f"{entry['query'] if place % 2 else 'SELECT 0 AS wrong, 0, 0, 0, 0, 0'}\n" for place, entry in enumerate(dev)))
+    half.write_text(
+        "".join(
+            f"{entry['query'] if place % 2 else 'SELECT 0 AS wrong, 0, 0, 0, 0, 0'}\n"
+            for place, entry in enumerate(dev)
+        )
+    )
     arguments = [
         "-m",
         "spider",

@@ -105,7 +105,7 @@ def classify_error(
     ...                error_kind="wrong result").explanation
     'filter: gold has age > 56, predicted has age >= 56'
     """
-    if predicted_sql is None or error_kind == "no sql":
+    if not (predicted_sql or "").strip() or error_kind == "no sql":
         return ErrorAnalysis(ErrorClass.NO_SQL, reason or "the reply holds no SQL")
     if error_kind != "wrong result":
         return ErrorAnalysis(_CLASS_OF_KIND.get(error_kind, ErrorClass.OTHER), reason or error_kind)

@@ -9,12 +9,12 @@ import reprlib
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from custom_metrics.sql.comparison import assignment_equal, bird_equal, columns_to_match, official_equal
 from custom_metrics.sql.execution import DEFAULT_TIMEOUT_S, GoldQueryError, QueryError, QueryResult, run_query
-from custom_metrics.sql.extraction import extract_sql
+from custom_metrics.sql.extraction import holds_sql, read_reply
 from custom_metrics.sql.official_evaluator import OfficialGold, RunPrediction, official_verdict, run_official_gold
 
 _LIMITS = {"time limit": "time", "row cap": "rows", "memory": "memory", "too large": "size"}
@@ -34,7 +34,8 @@ class GoldResult:
 class Verdict:
     """What became of one prediction: 1 (right) or 0 (wrong) per convention, and one line that says why.
 
-    ``error_kind`` is None where ``assignment`` is 1, else "no sql", "wrong result" or a ``QueryError.kind``.
+    ``predicted_sql`` is None where there was no SQL. ``error_kind`` is None where ``assignment`` is 1, else "no sql",
+    "wrong result" or a ``QueryError.kind``.
     ``columns_reordered``: a wrong result whose rows are right but for the order of the columns.
     """
 
@@ -92,14 +93,27 @@ def _gold_error(error: QueryError, database: Path, sql: str) -> GoldQueryError:
 
 def judge_reply(reply: str, gold: GoldResult, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Verdict:
     """The verdict on a model's reply, prose and fences allowed. No reply makes it raise."""
-    sql = extract_sql(reply)
-    if sql is None:
-        return Verdict(None, 0, 0, 0, "no SQL in the reply", "no sql")
-    return judge_sql(sql, gold, timeout_s=timeout_s)
+    read = read_reply(reply)
+    if read.sql is None:
+        verdict = Verdict(None, 0, 0, 0, "no SQL in the reply", "no sql")
+    else:
+        verdict = _judge_statement(read.sql, gold, timeout_s)
+    return replace(verdict, reason=f"{verdict.reason}; {read.note}") if read.note else verdict
 
 
 def judge_sql(predicted_sql: str, gold: GoldResult, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Verdict:
-    """The verdict on bare SQL, such as a recorded prediction. No SQL makes it raise."""
+    """The verdict on bare SQL, such as a recorded prediction. Nothing is cut from it, and no SQL makes it raise.
+
+    One that fails because it holds no statement at all (it is empty, "none", a refusal) has the kind "no sql".
+    """
+    verdict = _judge_statement(predicted_sql, gold, timeout_s)
+    if verdict.error_kind in (None, "wrong result") or holds_sql(predicted_sql):
+        return verdict
+    reason = "no SQL in the prediction" + ("; official evaluator: right" if verdict.official else "")
+    return replace(verdict, predicted_sql=None, error_kind="no sql", reason=reason)
+
+
+def _judge_statement(predicted_sql: str, gold: GoldResult, timeout_s: float) -> Verdict:
     run = _runner(timeout_s)
     sql = predicted_sql.strip().rstrip("; ")
     outcome = run(gold.database, sql, columns_to_match(gold.result.rows))

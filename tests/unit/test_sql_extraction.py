@@ -1,11 +1,16 @@
-import time
+import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from custom_metrics.sql.extraction import extract_sql
+from custom_metrics.sql.extraction import MAX_READ_CHARACTERS, extract_sql, read_reply
 
+# Replies in the manner of Llama, Qwen, Mistral, GPT and DeepSeek, each with the SQL that a person reads in it.
+REPLIES = [
+    json.loads(line) for line in Path(__file__).with_name("replies.jsonl").read_text(encoding="utf-8").splitlines()
+]
 QUERY = "SELECT name FROM singer WHERE age > 20"
 
 
@@ -112,28 +117,24 @@ def test_any_text_gives_a_statement_or_none(reply):
     assert sql is None or sql.strip() == sql != ""
 
 
-@pytest.mark.parametrize(
-    "piece",
-    [
-        "\n",
-        "\n ",
-        "/*",
-        "`",
-        "'",
-        "\\'",
-        "(",
-        "{",
-        "```",
-        "<think>",
-        "[INST]",
-        "SELECT\n",
-        "with a(",
-        "select ",
-        ": ",
-        "a: ",
-    ],
-)
-def test_long_replies_take_linear_time(piece):
-    start = time.monotonic()
-    extract_sql(piece * (100_000 // len(piece)) + "SELECT 1")
-    assert time.monotonic() - start < 2
+@pytest.mark.parametrize("entry", [pytest.param(entry, id=entry["id"]) for entry in REPLIES])
+def test_a_reply_is_read_as_a_person_reads_it(entry):
+    assert extract_sql(entry["reply"]) == entry["sql"]
+
+
+@pytest.mark.parametrize("entry", [pytest.param(entry, id=entry["id"]) for entry in REPLIES if entry["sql"]])
+def test_what_was_read_reads_as_itself(entry):
+    assert extract_sql(entry["sql"]) == entry["sql"]
+
+
+def test_a_long_reply_is_read_from_its_end_and_says_so():
+    reply = "SELECT 1;\n" + "So it goes. " * 20_000 + "\nFinal answer: " + QUERY
+    assert read_reply(reply).sql == QUERY
+    assert read_reply(reply).note == "of the reply's 240,063 characters only the last 64,000 were read"
+
+
+def test_thoughts_do_not_count_for_the_length_of_a_reply():
+    thought = "<think>" + "Maybe SELECT 1; " * MAX_READ_CHARACTERS
+    assert read_reply(f"{QUERY}\n{thought}</think>").sql == QUERY
+    assert read_reply(f"{thought}</think>{QUERY}") == (QUERY, "")
+    assert read_reply(thought) == (None, "")

@@ -64,13 +64,6 @@ ENDLESS_CTE = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) S
             'near "=": syntax error; official evaluator: right',
             id="repaired-operator",
         ),
-        pytest.param(
-            "SELECT name FROM singer WHERE age > 99",
-            "-- there are none",
-            (0, 1, 0),
-            "not a query: it returns no columns; official evaluator: right",
-            id="comment-for-an-empty-result",
-        ),
         pytest.param(GOLD_SQL, GOLD_SQL + ";; ", (1, 1, 1), "same result", id="semicolons"),
         pytest.param(GOLD_SQL, "SELECT nme FROM singer", (0, 0, 0), "no such column: nme", id="unknown-column"),
         pytest.param(GOLD_SQL, "DROP TABLE singer", (0, 0, 0), "not authorized", id="write"),
@@ -94,6 +87,39 @@ def test_a_reply_without_sql_is_counted_apart_from_wrong_sql(tiny_database):
     verdict = judge_reply("I don't know.", gold_result(tiny_database, GOLD_SQL))
     assert (verdict.predicted_sql, verdict.assignment, verdict.official, verdict.bird) == (None, 0, 0, 0)
     assert (verdict.reason, verdict.error_kind) == ("no SQL in the reply", "no sql")
+
+
+@pytest.mark.parametrize(
+    "text", ["", " \n", ";", "none", "N/A", "null", "-- no SQL", "I cannot answer that.", "SQL:", "42"]
+)
+def test_a_prediction_without_sql_is_counted_apart_from_wrong_sql(tiny_database, text):
+    """Whether it was recorded as SQL or as a reply."""
+    gold = gold_result(tiny_database, GOLD_SQL)
+    for verdict, where in ((judge_sql(text, gold), "prediction"), (judge_reply(text, gold), "reply")):
+        assert (verdict.predicted_sql, verdict.assignment, verdict.official, verdict.bird) == (None, 0, 0, 0)
+        assert (verdict.reason, verdict.error_kind) == (f"no SQL in the {where}", "no sql")
+
+
+def test_the_official_evaluator_has_its_say_on_a_prediction_without_sql(tiny_database):
+    """It takes a comment for a query without rows."""
+    verdict = judge_sql("-- there are none", gold_result(tiny_database, "SELECT name FROM singer WHERE age > 99"))
+    assert (verdict.predicted_sql, verdict.assignment, verdict.official, verdict.bird) == (None, 0, 1, 0)
+    assert (verdict.reason, verdict.error_kind) == ("no SQL in the prediction; official evaluator: right", "no sql")
+
+
+@pytest.mark.parametrize("sql", ["select", "SELECT name FROM singer WHERE name = 'Jo", "SELEC name"])
+def test_broken_sql_is_sql(tiny_database, sql):
+    """A statement cut short, too, is judged as it stands."""
+    verdict = judge_sql(sql, gold_result(tiny_database, GOLD_SQL))
+    assert (verdict.predicted_sql, verdict.error_kind) == (sql, "syntax")
+
+
+def test_a_reply_that_is_not_read_as_a_whole_says_so(tiny_database):
+    gold = gold_result(tiny_database, GOLD_SQL)
+    verdict = judge_reply("no words " * 20_000 + GOLD_SQL, gold)
+    assert verdict.assignment == 1
+    assert verdict.reason == "same result; of the reply's 180,049 characters only the last 64,000 were read"
+    assert "only the last" in judge_reply("no words " * 20_000, gold).reason
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,92 @@
+"""Whether a line goes on with the statement before it."""
+
+import re
+from typing import Literal, Protocol
+
+from custom_metrics.sql.reading.lexer import Token
+from custom_metrics.sql.reading.prose import is_keyword, label_at, prose_line
+
+# The part of a query that a line is in, outside brackets; a write is one part.
+Clause = Literal["start", "select", "from", "condition", "tail", "insert", "write"]
+
+_TAIL = "where group having order limit offset union intersect except minus window fetch qualify for"
+_SOURCES = "as join left right full inner outer cross natural on using indexed straight_join lateral set"
+_EXPRESSION = (
+    "and or not in is like glob regexp match between isnull notnull collate escape ilike rlike similar div mod xor "
+    "over filter asc desc nulls"
+)
+_GO_ON: dict[Clause, frozenset[str]] = {
+    "start": frozenset(f"{_TAIL} {_EXPRESSION}".split()),
+    "select": frozenset(f"from into {_TAIL} {_SOURCES} {_EXPRESSION}".split()),
+    "from": frozenset(f"{_TAIL} {_SOURCES} not".split()),
+    "condition": frozenset(f"{_TAIL} {_SOURCES} {_EXPRESSION}".split()) - {"as"},
+    "tail": frozenset(f"{_TAIL} {_EXPRESSION}".split()),
+    "insert": frozenset(f"{_TAIL} {_SOURCES} {_EXPRESSION} values select with default returning".split()),
+    "write": frozenset(f"from into {_TAIL} {_SOURCES} {_EXPRESSION} returning".split()),
+}
+_STARTS = frozenset("select with values explain insert replace update delete create drop alter pragma".split())
+# Signs of Markdown at the start of a line: bullets before words (but not before a call); rules and tables.
+_BULLET = re.compile(r"[-*+>] +(?:[`\"'*]|[^\W\d](?!\w*\s*\())")
+_RULE = re.compile(r"//|/\s*(?:\n|\Z)|[-=*_+~|]{2,}\s*(?:\n|\Z)|\+-|\|(?!\|)")
+# Behind a keyword, the rest of a label: "Limit:"; behind one that begins sentences, with words: "In short:".
+_LABEL_END = re.compile(r" ?(?::(?![:=\w])|：)")
+_LONG_LABEL_END = re.compile(r"(?: [^\W\d_]+){0,2}:(?![:=\w])")
+_SENTENCE_STARTS = frozenset("in as on or and".split())
+_SENTENCE = re.compile(r"[A-Z][a-z]+ [^\n]*\.[ \t]*(?:\n|\Z)")
+_NUMBERED = re.compile(r"\d+[.)](?:\s|\Z)")
+
+
+class Before(Protocol):
+    """What stands before a line. ``could_end``: it is whole without the line. ``has_operand``: so is its last part."""
+
+    clause: Clause
+    has_operand: bool
+
+    @property
+    def could_end(self) -> bool: ...
+
+
+def goes_on(text: str, token: Token, before: Before, *, marked: bool) -> bool:
+    """Whether the line that begins with ``token`` belongs to the statement ``before`` it.
+
+    Where that could not end, only English ends it, or a label behind an operand. ``marked``: the text is marked as SQL,
+    so that a line that SQLite would not understand is the model's mistake, and not English.
+    """
+    clause = before.clause
+    if not before.could_end:
+        return token.kind != "word" or not _is_english(text, token, may_be_label=before.has_operand)
+    if token.kind == "word":
+        return _word_goes_on(text, token, clause, marked)
+    if token.kind == "operator":
+        if token.text == "(":
+            return marked or clause in ("insert", "write")
+        bullet = not marked and _BULLET.match(text, token.start)
+        return not (token.text == "." or bullet or _RULE.match(text, token.start))
+    if token.kind == "number" and _NUMBERED.match(text, token.start):
+        return False
+    return marked and token.kind != "other"
+
+
+def _word_goes_on(text: str, token: Token, clause: Clause, marked: bool) -> bool:
+    word = token.lower
+    if word in _GO_ON[clause]:
+        return not _is_english(text, token)
+    if word in _STARTS or not marked:
+        return False
+    return not is_keyword(word) and not _is_english(text, token)
+
+
+def _is_english(text: str, token: Token, *, may_be_label: bool = True) -> bool:
+    """A line of English or a label. One that begins with a keyword in capitals is SQL, whatever follows."""
+    if is_keyword(token.text) and token.text.isupper():
+        return False
+    if may_be_label and _is_label(text, token):
+        return True
+    return _SENTENCE.match(text, token.start) is not None or prose_line(text, token.start)
+
+
+def _is_label(text: str, token: Token) -> bool:
+    if not is_keyword(token.text):
+        return label_at(text, token.start)
+    end = _LONG_LABEL_END if token.lower in _SENTENCE_STARTS else _LABEL_END
+    return end.match(text, token.end) is not None

@@ -26,6 +26,7 @@ VARIABLE = "TEXT_TO_SQL_PARITY_DATA"
 LONG_FILES = (
     "test_endpoint_runs.py",
     "test_lm_evaluation_harness.py",
+    "test_real_weights.py",
     "test_model_runs.py",
     "test_trainer_resume.py",
     "test_evaluation_runs.py",
@@ -54,9 +55,9 @@ class ParityData:
 
     folder: Path
 
-    def questions(self) -> list[dict]:
-        """Spider dev: db_id, question and query among the keys."""
-        return json.loads((self.folder / "spider" / "dev.json").read_text(encoding="utf-8"))
+    def questions(self, name: str = "dev.json") -> list[dict]:
+        """Spider dev, or another file of its questions: db_id, question and query among the keys."""
+        return json.loads((self.folder / "spider" / name).read_text(encoding="utf-8"))
 
     def database(self, db_id: str) -> Path:
         return self.folder / "spider" / "database" / db_id / f"{db_id}.sqlite"

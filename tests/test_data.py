@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 
+from custom_metrics.sql.execution import GoldQueryError
 from custom_metrics.sql.verdict import gold_result, judge_sql
 from trainer.spider.folder import SpiderFolder
 from trainer.spider.schema import Schema
@@ -26,14 +27,23 @@ OFFICIAL = {
 def test_every_gold_query_runs_and_equals_itself_under_every_convention(spider: SpiderFolder):
     wrong = []
     for question in spider.dev():
-        gold = gold_result(spider.database_path(question.db_id), question.gold_sql)
+        database, *suite = spider.database_files(question.db_id)
+        try:
+            gold = gold_result(database, question.gold_sql, suite=suite)
+        except GoldQueryError as error:
+            wrong.append((question.id, str(error)))
+            continue
         verdict = judge_sql(question.gold_sql, gold)
-        if (verdict.assignment, verdict.official, verdict.bird) != (1, 1, 1):
+        # The official evaluator makes a 1 of every "value" in a prediction, so that even gold may not equal itself.
+        official = verdict.official or "value" in question.gold_sql
+        if not (verdict.assignment and official and verdict.bird):
             wrong.append((question.id, verdict.reason))
     assert spider.dev() and not wrong
 
 
 def test_train_and_dev_share_no_database_and_no_question(spider: SpiderFolder):
+    if not spider.has_training_questions:
+        pytest.skip(f"{spider.root} holds no training questions")
     train, dev = spider.train(), spider.dev()
     assert not {question.db_id for question in train} & {question.db_id for question in dev}
     # Real Spider asks five of its questions in the same words of a training database; all five count a whole table.
@@ -42,7 +52,8 @@ def test_train_and_dev_share_no_database_and_no_question(spider: SpiderFolder):
 
 
 def test_every_question_is_on_a_known_database(spider: SpiderFolder):
-    assert {question.db_id for question in [*spider.train(), *spider.dev()]} <= set(spider.schemas)
+    questions = [*(spider.train() if spider.has_training_questions else []), *spider.dev()]
+    assert {question.db_id for question in questions} <= set(spider.schemas)
 
 
 def test_tables_json_agrees_with_the_databases(spider: SpiderFolder):
@@ -74,7 +85,8 @@ def found(spider: SpiderFolder, db_id: str) -> dict[str, set[str]]:
 
 def test_a_copy_that_claims_to_be_spider_dev_is_the_official_one(spider: SpiderFolder):
     """Rebuilt copies are usable, so a difference warns; the number of questions must be right."""
-    if not any(question.db_id == "concert_singer" for question in spider.dev()):
+    named = spider.questions.name == "dev.json" and spider.tables
+    if not named or not any(question.db_id == "concert_singer" for question in spider.dev()):
         return
     assert len(spider.dev()) == 1034
     for name, expected in OFFICIAL.items():

@@ -54,6 +54,7 @@ def read_job(arguments: list[str] | None = None) -> Job:
             results_dir=options.results,
             max_train_samples=options.max_train_samples,
             spider=options.spider,
+            questions=options.spider_questions,
             conduct=conduct,
         )
         for name, seed in _names_and_seeds(options.names or experiment.adapters, options.seed)
@@ -123,6 +124,12 @@ def _add_what_is_trained(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--spider", metavar="DIR_OR_ZIP", help="Spider's folder or official zip (default: the experiment's)"
+    )
+    parser.add_argument(
+        "--spider-questions",
+        metavar="FILE",
+        help="the file of questions that will be asked, on whose databases nothing is trained (default: the "
+        "experiment's, else dev.json or the only one)",
     )
     parser.add_argument(
         "--results",

@@ -13,7 +13,8 @@ from trainer.spider.schema import Schema, Table, quoted
 INSTRUCTION = "Write one SQLite query that answers the question. Reply with the query only."
 LETTERS = ("A", "B", "C", "D")
 
-# tables.json knows five types; these are the SQLite names people write. "others" is left without one.
+# Spider's tables.json knows five types; these are the SQLite names people write. "others" is left without one. BIRD's
+# has such names already.
 _SQL_TYPES = {"text": "TEXT", "number": "NUMBER", "time": "TIME", "boolean": "BOOLEAN", "others": ""}
 
 
@@ -43,7 +44,7 @@ def render_schema(schema: Schema) -> str:
 
 
 def _render_table(table: Table) -> str:
-    lines = [f"{quote_name(column.name)} {_SQL_TYPES.get(column.type, '')}".rstrip() for column in table.columns]
+    lines = [f"{quote_name(column.name)} {_sql_type(column.type)}".rstrip() for column in table.columns]
     if table.primary_key:
         lines.append(f"PRIMARY KEY ({', '.join(quote_name(name) for name in table.primary_key)})")
     lines += [
@@ -52,6 +53,10 @@ def _render_table(table: Table) -> str:
         for key in table.foreign_keys
     ]
     return f"CREATE TABLE {quote_name(table.name)} (\n" + ",\n".join(lines) + "\n)"
+
+
+def _sql_type(told: str) -> str:
+    return _SQL_TYPES.get(told, told.upper() if told.isascii() and told.isalpha() else "")
 
 
 def quote_name(name: str) -> str:
@@ -64,22 +69,28 @@ def quote_name(name: str) -> str:
     return name if plain else quoted(name)
 
 
-def spider_turn(schema: Schema, question: str) -> Message:
-    """The user turn for one question: instruction, schema (which neighbours share, so it stands early), question."""
-    return Message("user", f"{INSTRUCTION}\n\n{render_schema(schema)}\n\nQuestion: {question.strip()}")
+def spider_turn(schema: Schema, question: str, evidence: str = "") -> Message:
+    """The user turn for one question: instruction, schema (which neighbours share, so it stands early), question.
+
+    ``evidence``, what the data set tells beside the question, stands before it where there is any.
+    """
+    told = f"Evidence: {evidence.strip()}\n\n" if evidence.strip() else ""
+    return Message("user", f"{INSTRUCTION}\n\n{render_schema(schema)}\n\n{told}Question: {question.strip()}")
 
 
-def spider_prompt(schema: Schema, question: str, exemplars: Sequence[tuple[Schema, str, str]] = ()) -> Prompt:
+def spider_prompt(
+    schema: Schema, question: str, exemplars: Sequence[tuple[Schema, str, *tuple[str, ...]]] = (), evidence: str = ""
+) -> Prompt:
     """The prompt for one Spider question; ``exemplars`` are solved ones, as turns: ``(schema, question, gold_sql)``.
 
-    Without exemplars this is the format adapters are trained on.
+    An exemplar may end in evidence of its own. Without exemplars this is the format adapters are trained on.
     """
     turns = [
         turn
-        for exemplar_schema, exemplar_question, gold_sql in exemplars
-        for turn in (spider_turn(exemplar_schema, exemplar_question), Message("assistant", gold_sql))
+        for exemplar_schema, exemplar_question, gold_sql, *told in exemplars
+        for turn in (spider_turn(exemplar_schema, exemplar_question, *told), Message("assistant", gold_sql))
     ]
-    return Prompt(messages=(*turns, spider_turn(schema, question)))
+    return Prompt(messages=(*turns, spider_turn(schema, question, evidence)))
 
 
 def mmlu_block(question: str, choices: Sequence[str], answer: str | None = None) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from trainer.rows.batches import QUESTIONS_PER_SCHEMA
 from trainer.rows.texts import TrainingText, data_hash, training_texts
-from trainer.spider.folder import open_spider
+from trainer.spider.folder import SpiderFolder, open_spider
 from trainer.study.experiment import AdapterSettings, BaseModelSettings, Experiment, ExperimentError, did_you_mean
 from trainer.study.identity import base_identity, tokenizer_identity
 
@@ -47,17 +47,25 @@ class LoraRun:
     spider: str
     output_dir: Path
     max_train_samples: int | None = None
+    questions: str = ""  # the file of those that will be asked, on whose databases nothing is trained
+    evidence: bool = True  # shown beside training questions, as it will be beside those
     conduct: Conduct = Conduct()
     options: tuple[str, ...] = ()  # of the command that trains it
 
     @cached_property
     def texts(self) -> list[TrainingText]:
         """What it is trained on, in file order. Raises ExperimentError."""
-        return _texts(self.spider, None if self.max_train_samples is None else self.seed, self.max_train_samples)
+        seed = None if self.max_train_samples is None else self.seed
+        return _texts(self.spider, self.questions, self.evidence, seed, self.max_train_samples)
+
+    @property
+    def opened(self) -> SpiderFolder:
+        """The data that it is trained on. Raises ExperimentError."""
+        return _opened(self.spider, self.questions, self.evidence)
 
     @cached_property
     def identity(self) -> dict:
-        """Every setting that can change the weights, flat, by name."""
+        """Every setting that can change the weights, flat, by name; ``data`` where there are training questions."""
         base = self.base_model
         return {
             "base_model.weights": base_identity(base),
@@ -73,7 +81,7 @@ class LoraRun:
             },
             "questions_per_schema": QUESTIONS_PER_SCHEMA,
             "seed": self.seed,
-            "data": data_hash(self.texts),
+            **({"data": data_hash(self.texts)} if self.opened.has_training_questions else {}),
             "method": _METHOD,
         }
 
@@ -109,9 +117,16 @@ class LoraRun:
 
 
 @cache
-def _texts(spider: str, seed: int | None, max_samples: int | None) -> list[TrainingText]:
+def _opened(spider: str, questions: str, evidence: bool) -> SpiderFolder:
+    return open_spider(spider, questions, evidence=evidence)
+
+
+@cache
+def _texts(
+    spider: str, questions: str, evidence: bool, seed: int | None, max_samples: int | None
+) -> list[TrainingText]:
     """Configurations and seeds of one process share them; only a sample depends on the seed."""
-    return training_texts(open_spider(spider), seed, max_samples)
+    return training_texts(_opened(spider, questions, evidence), seed, max_samples)
 
 
 def lora_run(
@@ -122,9 +137,10 @@ def lora_run(
     results_dir: Path,
     max_train_samples: int | None = None,
     spider: str | None = None,
+    questions: str | None = None,
     conduct: Conduct = Conduct(),
 ) -> LoraRun:
-    """The training of configuration ``name`` at ``seed``, on ``spider`` (defaults: the experiment's).
+    """The training of configuration ``name`` at ``seed``, on ``spider``, for ``questions`` (all: the experiment's).
 
     Raises:
         ExperimentError: the experiment has no such configuration.
@@ -137,7 +153,7 @@ def lora_run(
     seed = experiment.seed if seed is None else seed
     suffix = "" if max_train_samples is None else f"-n{max_train_samples}"
     given = {"--experiment": experiment.argument, "--results": results_dir, "--spider": spider}
-    given["--max-train-samples"] = max_train_samples
+    given |= {"--spider-questions": questions, "--max-train-samples": max_train_samples}
     return LoraRun(
         experiment=experiment.name,
         base_model=experiment.base_model,
@@ -147,6 +163,8 @@ def lora_run(
         spider=spider or experiment.spider.source,
         output_dir=results_dir / experiment.name / "adapters" / f"{name}-seed{seed}{suffix}",
         max_train_samples=max_train_samples,
+        questions=experiment.spider.questions if questions is None else questions,
+        evidence=experiment.spider.evidence,
         conduct=conduct,
         options=tuple(str(part) for option in given.items() if option[1] is not None for part in option),
     )

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from custom_metrics.errors import query_differences
 from custom_metrics.errors.query_parts import QueryParts, loosened
 from custom_metrics.errors.query_reader import read_parts
+from custom_metrics.errors.rough_reader import rough_parts
 
 
 class ErrorClass(StrEnum):
@@ -24,10 +25,16 @@ class ErrorClass(StrEnum):
     UNKNOWN_TABLE = "unknown table"
     UNKNOWN_COLUMN = "unknown column"
     AMBIGUOUS_COLUMN = "ambiguous column"
+    UNKNOWN_FUNCTION = "unknown function"
+    INVALID_QUERY = "invalid query"
+    REFUSED = "refused"
+    SEVERAL_STATEMENTS = "several statements"
     TIME_LIMIT = "time limit"
     ROW_CAP = "row cap"
+    MEMORY = "memory or size limit"
     TABLES = "wrong tables or joins"
     NESTING = "wrong set operation or nesting"
+    VALUE = "wrong value in a filter"
     FILTER = "wrong filter"
     GROUPING = "wrong grouping"
     AGGREGATE = "wrong aggregate"
@@ -51,8 +58,15 @@ _CLASS_OF_KIND = {
     "unknown table": ErrorClass.UNKNOWN_TABLE,
     "unknown column": ErrorClass.UNKNOWN_COLUMN,
     "ambiguous column": ErrorClass.AMBIGUOUS_COLUMN,
+    "unknown function": ErrorClass.UNKNOWN_FUNCTION,
+    "execution": ErrorClass.INVALID_QUERY,
+    "denied": ErrorClass.REFUSED,
+    "several statements": ErrorClass.SEVERAL_STATEMENTS,
+    "no statement": ErrorClass.NO_SQL,
     "time limit": ErrorClass.TIME_LIMIT,
     "row cap": ErrorClass.ROW_CAP,
+    "memory": ErrorClass.MEMORY,
+    "too large": ErrorClass.MEMORY,
 }
 # A wrong answer of these classes is an error message or nothing at all: whoever asked can see that it failed.
 VISIBLE = frozenset(_CLASS_OF_KIND.values())
@@ -61,6 +75,7 @@ _CHECKS = (
     (ErrorClass.TABLES, query_differences.missing_tables),
     (ErrorClass.NESTING, query_differences.nesting),
     (ErrorClass.TABLES, query_differences.joins),
+    (ErrorClass.VALUE, query_differences.values),
     (ErrorClass.FILTER, query_differences.filters),
     (ErrorClass.GROUPING, query_differences.grouping),
     (ErrorClass.AGGREGATE, query_differences.aggregates),
@@ -104,20 +119,19 @@ def classify_error(
 
 def _analysis(gold_sql: str, predicted_sql: str, columns_reordered: bool) -> ErrorAnalysis:
     """The first part in which a query that ran differs from gold."""
-    parts = read_parts(gold_sql, predicted_sql)
+    gold, predicted = read_parts(gold_sql, predicted_sql) or map(rough_parts, (gold_sql, predicted_sql))
     if columns_reordered:
-        explanation = query_differences.column_order(*parts) if parts else ""
+        explanation = query_differences.column_order(gold, predicted)
         return ErrorAnalysis(ErrorClass.COLUMN_ORDER, explanation or "columns: in another order")
-    if parts is None:
-        return ErrorAnalysis(ErrorClass.OTHER, "the query runs, but its parts cannot be read")
-    gold, predicted = parts
     loose_gold, loose_predicted = loosened(gold, predicted), loosened(predicted, gold)
-    return (
+    found = (
         _first_difference(loose_gold, loose_predicted)
         # Grouping by the other of two joined columns makes the same groups: never the cause.
         or _first_difference(replace(gold, group=loose_gold.group), replace(predicted, group=loose_predicted.group))
-        or ErrorAnalysis(ErrorClass.OTHER, "no part differs among those compared")
     )
+    if found is None and (explanation := query_differences.roles(gold, predicted)):
+        found = ErrorAnalysis(ErrorClass.TABLES, explanation)
+    return found or ErrorAnalysis(ErrorClass.OTHER, "no part differs among those compared")
 
 
 def _first_difference(gold: QueryParts, predicted: QueryParts) -> ErrorAnalysis | None:

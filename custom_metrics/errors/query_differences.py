@@ -9,6 +9,8 @@ from custom_metrics.errors.column_names import table_of
 from custom_metrics.errors.query_parts import QueryParts, equal_columns
 
 _TEXT_OR_TABLE = re.compile(r"('[^']*')|\b[A-Za-z_]\w*\.(?=\w)")
+_CONSTANT = r"(?:'(?:''|[^'])*'|(?<![\w.])-?\d+(?:\.\d+)?(?!\w))"
+_CONSTANTS = re.compile(rf"{_CONSTANT}(?:, {_CONSTANT})*")
 _AGGREGATE = re.compile(r"\b(?:count|sum|avg|min|max|total|group_concat)\((?:distinct )?", re.IGNORECASE)
 
 
@@ -37,6 +39,18 @@ def joins(gold: QueryParts, predicted: QueryParts) -> str:
 def _join_texts(parts: QueryParts, tables: Iterable[str]) -> list[str]:
     groups = [sorted(column for column in group if table_of(column) in tables) for group in equal_columns(parts.joins)]
     return sorted(" = ".join(group) for group in groups if len(group) > 1)
+
+
+def values(gold: QueryParts, predicted: QueryParts) -> str:
+    """Conditions of WHERE and HAVING, where they differ in their constants alone."""
+    gold_only, predicted_only = _only(gold.filters, predicted.filters)
+    same = sorted(map(_without_constants, gold_only)) == sorted(map(_without_constants, predicted_only))
+    return _line("value", gold_only, predicted_only) if gold_only and same else ""
+
+
+def _without_constants(condition: str) -> str:
+    """A condition with one sign for each constant, or list of constants."""
+    return _CONSTANTS.sub("?", condition)
 
 
 def filters(gold: QueryParts, predicted: QueryParts) -> str:
@@ -77,15 +91,21 @@ def order(gold: QueryParts, predicted: QueryParts) -> str:
 
 
 def distinct(gold: QueryParts, predicted: QueryParts) -> str:
-    """DISTINCT of the outermost query."""
-    if gold.distinct == predicted.distinct:
-        return ""
-    return _line("DISTINCT", ["DISTINCT"] * gold.distinct, ["DISTINCT"] * predicted.distinct)
+    """DISTINCT of the outermost query, and of the subqueries in FROM."""
+    return _compare(
+        "DISTINCT", *(["DISTINCT"] * (parts.distinct + parts.inner_distinct) for parts in (gold, predicted))
+    )
 
 
 def added_tables(gold: QueryParts, predicted: QueryParts) -> str:
     """Tables that the prediction reads beyond gold's, or more than once."""
     return _compare("tables", gold.tables.elements(), predicted.tables.elements())
+
+
+def roles(gold: QueryParts, predicted: QueryParts) -> str:
+    """A table that both read twice: which use is for what is not told apart, and may be all that differs."""
+    twice = [table for table, count in (gold.tables & predicted.tables).items() if count > 1]
+    return f"tables: {', '.join(sorted(twice))} read twice, and each time for something else" if twice else ""
 
 
 def column_order(gold: QueryParts, predicted: QueryParts) -> str:

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field, replace
 _CAST = re.compile(r"\bCAST\(([^()]*) AS \w+\)")
 _COLUMN = re.compile(r"\b\w+\.\w+\b")
 _EXCLUSION = "exclusion"
-_ALIKE = {"EXCEPT": _EXCLUSION, "NOT IN": _EXCLUSION, "NOT EXISTS": _EXCLUSION, "LEFT JOIN with IS NULL": _EXCLUSION}
+_ALIKE = {
+    "UNION ALL": "UNION",
+    "EXCEPT": _EXCLUSION,
+    "NOT IN": _EXCLUSION,
+    "NOT EXISTS": _EXCLUSION,
+    "LEFT JOIN with IS NULL": _EXCLUSION,
+}
 
 
 @dataclass
@@ -17,7 +23,9 @@ class QueryParts:
 
     ``joins`` are pairs of columns set equal, also by ``IN (SELECT ...)``, INTERSECT and EXCEPT; ``joined_only`` are
     tables of which nothing else reads a column. ``inner_columns`` are those of subqueries whose value is used, and of
-    the later parts of a UNION. Filters of what is taken away (NOT IN, EXCEPT) begin with ``excluding``.
+    the later parts of a UNION. Filters of what is taken away (NOT IN, EXCEPT) begin with ``excluding``, those in the ON
+    of an outer join with ``joining``. ``distinct`` is of the outermost query, ``inner_distinct`` counts the subqueries
+    in FROM that have it.
     """
 
     tables: Counter[str] = field(default_factory=Counter)
@@ -32,6 +40,7 @@ class QueryParts:
     order: list[str] = field(default_factory=list)
     limit: list[str] = field(default_factory=list)
     distinct: bool = False
+    inner_distinct: int = 0
 
 
 def loosened(parts: QueryParts, other: QueryParts) -> QueryParts:
@@ -42,6 +51,7 @@ def loosened(parts: QueryParts, other: QueryParts) -> QueryParts:
     of the two asks for is no order unless it decides what a LIMIT keeps.
     """
     names = _one_name_each(parts.joins | other.joins)
+    filtered = [text for text in parts.filters if not text.startswith("joining ")]
 
     def loosen(texts: Iterable[str]) -> list[str]:
         return [_loosen_text(text, names) for text in texts]
@@ -49,7 +59,7 @@ def loosened(parts: QueryParts, other: QueryParts) -> QueryParts:
     return replace(
         parts,
         tables=Counter(parts.tables.keys()),
-        outer_joined={table for table in parts.outer_joined if not any(f"{table}." in text for text in parts.filters)},
+        outer_joined={table for table in parts.outer_joined if not any(f"{table}." in text for text in filtered)},
         nesting=[_ALIKE.get(nesting, nesting) for nesting in parts.nesting if nesting not in ("IN", "EXISTS")],
         columns=loosen(parts.columns),
         inner_columns=loosen(parts.inner_columns),

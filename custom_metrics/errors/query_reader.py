@@ -8,7 +8,6 @@ stand beside those of the outer query; ``nesting`` says what held them.
 import re
 from collections.abc import Iterable
 
-import sqlglot
 from sqlglot import errors, exp
 
 from custom_metrics.errors.column_names import (
@@ -22,6 +21,7 @@ from custom_metrics.errors.column_names import (
     write,
 )
 from custom_metrics.errors.query_parts import QueryParts
+from custom_metrics.sql.parsing import parse_query
 
 _MIRRORED = {exp.GT: exp.LT, exp.LT: exp.GT, exp.GTE: exp.LTE, exp.LTE: exp.GTE, exp.EQ: exp.EQ, exp.NEQ: exp.NEQ}
 _NEGATED = {exp.GT: exp.LTE, exp.LTE: exp.GT, exp.LT: exp.GTE, exp.GTE: exp.LT, exp.EQ: exp.NEQ, exp.NEQ: exp.EQ}
@@ -36,8 +36,8 @@ def read_parts(*statements: str) -> list[QueryParts] | None:
     They are read together: a column that one of them writes without its table is looked up in the others.
     """
     try:
-        trees = [sqlglot.parse_one(sql, read="sqlite") for sql in statements]
-        if not all(isinstance(tree, exp.Query) for tree in trees):
+        trees = [parse_query(sql) for sql in statements]
+        if None in trees:
             return None
         known = {pair for tree in trees for pair in columns_with_table(tree)}
         return [_Reader(tree, known).parts for tree in trees]
@@ -86,7 +86,8 @@ class _Reader:
         return columns
 
     def _read_set_operation(self, query: exp.SetOperation, outer: Scope) -> list[str]:
-        self.parts.nesting.append(_NESTING_OF[type(query)])
+        keeps_all = isinstance(query, exp.Union) and query.args.get("distinct") is False
+        self.parts.nesting.append(_NESTING_OF[type(query)] + " ALL" * keeps_all)
         first = self._read(query.this, outer)
         self._excluding += isinstance(query, exp.Except)
         second = self._read(query.expression, outer)
@@ -107,6 +108,7 @@ class _Reader:
                 scope[source.alias_or_name.lower()] = source.name.lower()
             else:
                 self.parts.nesting.append("subquery in FROM")
+                self.parts.inner_distinct += inner.args.get("distinct") is not None and isinstance(inner, exp.Select)
                 # Read once, since reading rewrites; a recursive common table expression would also never end.
                 self._ctes.pop(source.name.lower(), None)
                 names = [name.lower() for name in inner.named_selects]
@@ -117,8 +119,12 @@ class _Reader:
         table = join.this.name.lower()
         if join.side:
             self.parts.outer_joined.add(table)
+        num_before = len(self.parts.filters)
         if join.args.get("on"):
             self._read_conditions(join.args["on"], scope)
+        if join.side:
+            # What an outer join asks for leaves the rows of its other side alone, unlike WHERE.
+            self.parts.filters[num_before:] = [f"joining {text}" for text in self.parts.filters[num_before:]]
         for name in (column.name.lower() for column in join.args.get("using") or ()):
             others = [other for other in self.parts.tables if (other, name) in self._known]
             self._link((f"{other}.{name}", f"{table}.{name}") for other in others)
@@ -219,10 +225,14 @@ class _Reader:
 
     def _read_order(self, query: exp.Query, scope: Scope, columns: list[str]) -> None:
         for key in getattr(query.args.get("order"), "expressions", ()):
-            direction = "desc" if key.args.get("desc") else "asc"
-            self.parts.order.append(f"{self._key(key.this, scope, columns)} {direction}")
-        if query.args.get("limit"):
-            self.parts.limit.append(write(query.args["limit"].expression))
+            descending, nulls_first = bool(key.args.get("desc")), bool(key.args.get("nulls_first"))
+            # To SQLite NULL is smaller than all else, unless the query says otherwise.
+            nulls = f" nulls {'first' if nulls_first else 'last'}" if nulls_first == descending else ""
+            direction = "desc" if descending else "asc"
+            self.parts.order.append(f"{self._key(key.this, scope, columns)} {direction}{nulls}")
+        limits = (query.args.get(name) for name in ("limit", "offset"))
+        if limit := " offset ".join(write(part.expression) for part in limits if part):
+            self.parts.limit.append(limit)
 
     def _key(self, node: exp.Expression, scope: Scope, columns: list[str]) -> str:
         """A key of GROUP BY or ORDER BY; a number stands for the column at that place."""

@@ -1,10 +1,10 @@
 """Runs one SQL statement on a database, safely and in bounded time.
 
 Predicted SQL is untrusted: a model can write anything. A statement runs in a process of its own (``sandbox``),
-on a connection that is read-only and immutable, behind an authorizer that allows reading tables and functions that
-only compute. Time, rows, bytes, memory, string length, SQL length, expression depth and compound terms are bounded. A
-query that SQLite itself cannot interrupt (one step can take seconds on long strings, and preparing a statement cannot
-be interrupted at all) ends with its process, which is then replaced.
+on a connection that is read-only and immutable, behind an authorizer that allows reading tables (the file's virtual
+ones and ``json_each`` included) and functions that only compute. Time, rows, bytes, memory, string length, SQL length,
+expression depth and compound terms are bounded. A query that SQLite itself cannot interrupt (one step can take seconds
+on long strings, and preparing a statement cannot be interrupted at all) ends with its process, which is then replaced.
 
 What this does NOT cover:
 
@@ -50,7 +50,14 @@ class QueryError(Exception):
 
 
 class GoldQueryError(Exception):
-    """The gold SQL cannot be run: the data is damaged, and the question cannot be scored."""
+    """The gold SQL cannot be run, or not within its limits, so that its question cannot be scored.
+
+    ``kind`` is that of the ``QueryError``; the message has the database's own reason.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class QueryResult(NamedTuple):

@@ -6,7 +6,7 @@ refused and count as wrong. Where it never stops (its time limit cannot fire), a
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,16 +44,19 @@ def run_official_gold(
     keep_distinct: bool,
     plug_value: bool,
     run: Callable[[Path, str], QueryResult],
+    suite: Sequence[Path] | None = None,
 ) -> OfficialGold:
-    """The official evaluator's side of a gold query; what ``run`` raises passes through."""
+    """The official evaluator's side of a gold query; what ``run`` raises passes through. ``suite``: see gold_result."""
     sql = official_gold(gold_sql, keep_distinct=keep_distinct)
-    rows = tuple((path, run(path, sql).rows) for path in database_files(database))
+    files = database_files(database) if suite is None else [database, *suite]
+    rows = tuple((path, run(path, sql).rows) for path in files)
     return OfficialGold(sql, rows, keep_distinct, plug_value)
 
 
 def database_files(database: Path) -> list[Path]:
     """Every SQLite file in the folder of ``database``, itself first: the official evaluator wants all to agree."""
-    return sorted({database, *database.parent.glob("*.sqlite")}, key=lambda path: (path != database, path))
+    found = {path for path in database.parent.glob("*.sqlite") if not path.name.startswith(".")}
+    return sorted({database, *found}, key=lambda path: (path != database, path))
 
 
 def official_verdict(predicted_sql: str, gold: OfficialGold, run: RunPrediction) -> tuple[int, str]:

@@ -12,6 +12,7 @@ import signal
 import sqlite3
 import sys
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 # SQLite's own memory, and that of the whole process with the interpreter and the rows under way.
@@ -40,21 +41,27 @@ LIMITS = {
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
 
-# Everything that computes on its arguments, the clock or chance. Missing on purpose: load_extension, fts3_tokenizer,
-# sqlite_*, the functions of full-text and R-tree tables, and those of the sqlite3 shell (readfile, writefile, edit).
+# Everything that computes on its arguments, the clock, chance, or what a full-text search has found. Missing on
+# purpose: load_extension, fts3_tokenizer, fts5, optimize (it writes), sqlite_*, the functions that read an R-tree's own
+# tables, and those of the sqlite3 shell (readfile, writefile, edit).
 FUNCTIONS = frozenset(
     """
-    -> ->> abs acos acosh asin asinh atan atan2 atanh avg ceil ceiling char coalesce concat concat_ws cos cosh count
-    cume_dist current_date current_time current_timestamp date datetime degrees dense_rank exp first_value floor
-    format glob group_concat hex if ifnull iif instr json json_array json_array_length json_extract json_group_array
-    json_group_object json_insert json_object json_patch json_quote json_remove json_replace json_set json_type
-    json_valid julianday lag last_value lead length like likelihood likely ln log log10 log2 lower ltrim max median
-    min mod nth_value ntile nullif octet_length percent_rank percentile percentile_cont percentile_disc pi pow power
-    printf quote radians random randomblob rank replace round row_number rtrim sign sin sinh soundex sqrt strftime
-    string_agg substr substring subtype sum tan tanh time timediff total trim trunc typeof unhex unicode unistr
-    unixepoch unlikely upper zeroblob
+    -> ->> abs acos acosh asin asinh atan atan2 atanh avg bm25 ceil ceiling char coalesce concat concat_ws cos cosh
+    count cume_dist current_date current_time current_timestamp date datetime degrees dense_rank exp first_value floor
+    format glob group_concat hex highlight if ifnull iif instr json json_array json_array_insert json_array_length
+    json_error_position json_extract json_group_array json_group_object json_insert json_object json_patch json_pretty
+    json_quote json_remove json_replace json_set json_type json_valid jsonb jsonb_array jsonb_array_insert
+    jsonb_extract jsonb_group_array jsonb_group_object jsonb_insert jsonb_object jsonb_patch jsonb_remove jsonb_replace
+    jsonb_set julianday lag last_value lead length like likelihood likely ln log log10 log2 lower ltrim match matchinfo
+    max median min mod nth_value ntile nullif octet_length offsets percent_rank percentile percentile_cont
+    percentile_disc pi pow power printf quote radians random randomblob rank replace round row_number rtrim sign sin
+    sinh snippet soundex sqrt strftime string_agg substr substring subtype sum tan tanh time timediff total trim trunc
+    typeof unhex unicode unistr unixepoch unlikely upper zeroblob
     """.split()
 )
+
+# Tables that SQLite itself brings, as far as it was built with them, and that only compute.
+TABLE_FUNCTIONS = ("json_each", "json_tree", "jsonb_each", "jsonb_tree", "generate_series")
 
 # SQLite's own codes where they say enough. What stands in a message need not: it quotes names and texts of the SQL.
 KINDS_BY_CODE = {
@@ -104,6 +111,7 @@ def answer(request: Request) -> tuple:
     deadline = time.monotonic() + request.timeout_s
     try:
         connection = _connect(request.uri, request.version)
+        connection.set_authorizer(_authorizer())
         if request.num_columns is None:
             return _run(connection, request, deadline)
         try:
@@ -122,8 +130,8 @@ def answer(request: Request) -> tuple:
         return "error", "memory", "out of memory"
 
 
-# Opening a database takes longer than most queries. ``version`` changes with the file, which an immutable
-# connection would not notice.
+# Opening a database takes longer than most queries. ``version`` changes with the file, which an immutable connection
+# would not notice. Nothing of a request may run on it before it has that request's authorizer.
 @functools.lru_cache(maxsize=4)
 def _connect(uri: str, version: tuple) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
@@ -134,18 +142,51 @@ def _connect(uri: str, version: tuple) -> sqlite3.Connection:
     connection.execute(f"PRAGMA hard_heap_limit = {HEAP_LIMIT_BYTES}")
     for limit, value in LIMITS.items():
         connection.setlimit(limit, value)
-    connection.set_authorizer(_authorize)
+    _open_virtual_tables(connection)
     return connection
+
+
+def _open_virtual_tables(connection: sqlite3.Connection) -> None:
+    """Open every virtual table (full-text, R-tree ...): that declares tables, which no query may do.
+
+    Once open they are read like any other table, by SELECTs on tables of their own; what would write to those is
+    refused.
+    """
+    # A file may have made a view, with any function in it, of what a virtual table takes for a table of its own.
+    connection.set_authorizer(_authorize_opening)
+    own = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage = 0").fetchall()
+    for name in (*TABLE_FUNCTIONS, *(name for (name,) in own)):
+        quoted = name.replace('"', '""')
+        # One that this SQLite cannot open fails again, with its reason, in the query that names it.
+        with contextlib.suppress(sqlite3.Error, ValueError):
+            connection.execute(f'SELECT 1 FROM "{quoted}" LIMIT 0')
+
+
+def _authorize_opening(action: int, _: str | None, function: str | None, *rest: str | None) -> int:
+    refused = action == sqlite3.SQLITE_ATTACH or (
+        action == sqlite3.SQLITE_FUNCTION and function.lower() not in FUNCTIONS
+    )
+    return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
 
 
 def _decode(text: bytes) -> str:
     return text.decode(errors="ignore")
 
 
-def _authorize(action: int, _: str | None, function: str | None, *rest: str | None) -> int:
-    reading = action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
-    computing = action == sqlite3.SQLITE_FUNCTION and function.lower() in FUNCTIONS
-    return sqlite3.SQLITE_OK if reading or computing else sqlite3.SQLITE_DENY
+def _authorizer() -> Callable[..., int]:
+    """What decides over each thing that one statement does: it may read, and call ``FUNCTIONS``."""
+    is_query = False
+
+    def authorize(action: int, name: str | None, function: str | None, *rest: str | None) -> int:
+        nonlocal is_query
+        is_query = is_query or action == sqlite3.SQLITE_SELECT
+        reading = action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
+        computing = action == sqlite3.SQLITE_FUNCTION and function.lower() in FUNCTIONS
+        # A full-text table (FTS5) asks whether its index has changed. A PRAGMA of the statement's own would come first.
+        asking = is_query and action == sqlite3.SQLITE_PRAGMA and name == "data_version" and function is None
+        return sqlite3.SQLITE_OK if reading or computing or asking else sqlite3.SQLITE_DENY
+
+    return authorize
 
 
 def _count_columns(connection: sqlite3.Connection, sql: str) -> int:

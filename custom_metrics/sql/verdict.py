@@ -8,6 +8,7 @@ import functools
 import reprlib
 import textwrap
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from custom_metrics.sql.comparison import assignment_equal, bird_equal, columns_
 from custom_metrics.sql.execution import DEFAULT_TIMEOUT_S, GoldQueryError, QueryError, QueryResult, run_query
 from custom_metrics.sql.extraction import holds_sql, read_reply
 from custom_metrics.sql.official_evaluator import OfficialGold, RunPrediction, official_verdict, run_official_gold
+
+_LIMITS = {"time limit": "time", "row cap": "rows", "memory": "memory", "too large": "size"}
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,17 @@ def gold_result(
     timeout_s: float = DEFAULT_TIMEOUT_S,
     keep_distinct: bool = False,
     plug_value: bool = False,
+    suite: Sequence[Path] | None = None,
 ) -> GoldResult:
     """The gold SQL's results; ``keep_distinct`` and ``plug_value`` are the official evaluator's options.
 
+    Where the gold SQL runs, but not without its DISTINCT (there may be millions of rows then), DISTINCT is kept.
+
+    ``suite`` are further files, with the same tables and other rows, on which the official verdict wants the same
+    result too; left out, every other ``.sqlite`` file in the database's folder, as the official evaluator has it.
+
     Raises:
-        GoldQueryError: the gold SQL fails or passes a limit, which is the data's fault.
+        GoldQueryError: the gold SQL fails or passes a limit.
     """
 
     @functools.cache
@@ -64,11 +73,22 @@ def gold_result(
         try:
             return run_query(path, sql, timeout_s=timeout_s)
         except QueryError as error:
-            raise GoldQueryError(f"gold SQL failed on database {str(path)!r}: {error}. SQL: {sql}") from error
+            raise _gold_error(error, path, sql) from error
 
-    result = run(database, gold_sql)
-    official = run_official_gold(database, gold_sql, keep_distinct=keep_distinct, plug_value=plug_value, run=run)
-    return GoldResult(database, gold_sql, result, official)
+    result = run(database, gold_sql.strip().rstrip("; "))
+    official = functools.partial(run_official_gold, database, gold_sql, plug_value=plug_value, run=run, suite=suite)
+    try:
+        return GoldResult(database, gold_sql, result, official(keep_distinct=keep_distinct))
+    except GoldQueryError:
+        if keep_distinct:
+            raise
+        return GoldResult(database, gold_sql, result, official(keep_distinct=True))
+
+
+def _gold_error(error: QueryError, database: Path, sql: str) -> GoldQueryError:
+    did = f"passed a limit ({_LIMITS[error.kind]})" if error.kind in _LIMITS else "failed"
+    said = f"gold SQL {did} on database {database.name!r}: {error}. SQL: {sql.strip()}"
+    return GoldQueryError(error.kind, _one_line(said))
 
 
 def judge_reply(reply: str, gold: GoldResult, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Verdict:

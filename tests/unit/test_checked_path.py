@@ -118,7 +118,8 @@ def test_a_sound_model_stays_on_the_fast_path_and_little_is_computed_twice(saved
     for _ in range(20):
         list(engine.generate(prompts, BASE, max_new_tokens=NEW_TOKENS))
     assert engine.path.records["base"].problem == ""
-    assert len(passes) == engine.path.records["base"].checked == len(TEXTS), "the first batch's, and no more"
+    checked = engine.path.records["base"].checked
+    assert len(passes) == checked == 4 < len(TEXTS), "some of the first batch, and no more"
 
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
@@ -164,3 +165,56 @@ def test_a_prompt_whose_reply_would_pass_the_context_is_errored_alone(saved):
     found = dict(engine.generate(prompts, BASE, max_new_tokens=8))
     assert "reply" in found[0]
     assert "tokens and up to 8 follow, the model reads 60" in found[1]["error"]
+
+
+def test_a_reply_that_parts_from_the_plain_way_goes_on_as_that_does(saved):
+    from dataclasses import replace
+
+    import torch
+
+    from fixtures.engines.answer_kinds import Replies
+
+    engine = engine_on(saved("Llama"))
+    kind = Replies(engine.tokenizer, engine._ends, NEW_TOKENS)
+    inputs, model = engine.encoder.prompts([Prompt(text=text) for text in TEXTS]), engine.models.base
+    with torch.inference_mode():
+        plain = [kind.plain(model, one) for one in inputs]
+        # Each said another token in another place, and the last of them none.
+        said = [
+            replace(one, tokens=[*one.tokens[:place], (one.tokens[place] + 1) % 32, *one.tokens[place + 1 :]])
+            for place, one in enumerate(plain[:-1])
+        ] + plain[-1:]
+        found = [replace(one, log_probs=[0.0] * len(one.tokens)) for one in said]
+        held = [kind.held(model, one, other) for one, other in zip(inputs, found, strict=True)]
+        own = kind.alone(model, inputs, held, 4096)
+    assert [len(one.parted) for one in held] == [*range(1, len(TEXTS)), 0]
+    assert [one.tokens for one in own] == [one.tokens for one in plain]
+    assert [one.ended for one in own] == [one.ended for one in plain]
+
+
+@pytest.mark.parametrize(
+    ("apart", "sound"),
+    [([0.03] * 400, True), ([4.3] + [0.03] * 25, True), ([1.0] * 400, False), ([float("nan")], False)],
+)
+def test_rounding_is_told_from_a_fault_by_all_tokens_together(apart, sound, saved):
+    """Of narrow numbers that cannot be widened: one token far apart is rounding, many are another computation."""
+    import torch
+
+    from fixtures.engines.answer_kinds import Held
+    from fixtures.engines.checked_path import CheckedPath, PathRecord
+
+    path, record = CheckedPath(engine_on(saved("Llama")).models, torch.bfloat16), PathRecord()
+    path._judge(record, [Held(apart, None)])
+    assert (record.problem == "") == sound
+
+
+def test_what_was_sound_for_one_adapter_is_tried_with_few_questions_of_the_next(saved):
+    engine, other = engine_on(saved("Llama"), dtype="bfloat16"), Adapter("base", "other", "base")
+    prompts = [Prompt(text=" AND".join([TEXTS[0]] * count)) for count in range(1, 9)]
+    for adapter in (BASE, other):
+        for some in (prompts[2:6], prompts, prompts[3:]):
+            list(engine.generate(some, adapter, max_new_tokens=4))
+    assert engine.path.records["base"].checked == 4 + 2, "the first batch, and one that has shorter and longer ones"
+    assert engine.path.records["other"].checked == 2
+    list(engine.generate([Prompt(text=prompts[-1].text * 2), prompts[0]], other, max_new_tokens=4))
+    assert engine.path.records["other"].checked == 4, "what nobody was asked before"

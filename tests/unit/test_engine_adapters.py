@@ -83,3 +83,16 @@ def test_a_merged_adapter_says_what_it_says_unmerged(engine, adapter, scale):
     for other in (BASE, plain):
         with pytest.raises(EngineError, match="cannot be asked beside one that is merged"):
             asked(engine, other)
+
+
+def test_the_base_answers_to_the_bit_as_before_an_adapter_came(engine, adapter):
+    """Of several rows whose last tokens are cut out of a longer pass: weights that PEFT froze were multiplied apart."""
+    prompts = [Prompt(text=f"{'one two three ' * 20}{word}") for word in ("four", "five", "six", "seven")]
+
+    def scores(who):
+        found = dict(engine.log_likelihoods(prompts, [OPTIONS[0]] * len(prompts), who))
+        return [found[place]["log_likelihoods"] for place in range(len(prompts))]
+
+    before = scores(BASE)
+    assert scores(adapter("good")) != before
+    assert scores(BASE) == before

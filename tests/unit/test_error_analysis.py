@@ -12,10 +12,30 @@ from custom_metrics.sql.verdict import gold_result, judge_sql
 from fixtures.questions.spider.questions import explained
 
 HERE = Path(__file__).parent
+SYSTEMS = [
+    "c3-chatgpt",
+    "codes-1b",
+    "codes-7b",
+    "codex-few-shot",
+    "dail-sql-gpt4",
+    "dbgpt-hub-lora32-lr2e4",
+    "din-sql-codex",
+    "gpt4-few-shot",
+    "gpt4-zero-shot",
+    "graphix-t5-3b-picard",
+    "nl2sqlbench-base-qwen-qwen3-8b",
+    "taoyds-pred-example",
+]
+# Classes that were part of another when the labels were given, which stay as they were given.
+LABELLED_AS = {ErrorClass.VALUE: ErrorClass.FILTER}
 
 
 def read_cases(name):
     return [json.loads(line) for line in (HERE / name).read_text(encoding="utf-8").splitlines()]
+
+
+def as_labelled(error_class):
+    return LABELLED_AS.get(error_class, error_class)
 
 
 def classify(case):
@@ -27,7 +47,8 @@ def classify(case):
 def test_classes_agree_with_labels_given_before(name, at_least):
     """Nine in ten, of 100 labelled before the classifier was written and of 50 before it ran on them."""
     cases = read_cases(name)
-    wrong = [(case["label"], classify(case), case["reason"]) for case in cases if classify(case) != case["label"]]
+    found = [(case["label"], as_labelled(classify(case)), case["reason"]) for case in cases]
+    wrong = [one for one in found if one[0] != one[1]]
     assert len(cases) - len(wrong) >= at_least, wrong
 
 
@@ -39,10 +60,15 @@ def test_chosen_prediction(case):
 
 
 def test_every_class_that_occurs_has_five_real_cases():
-    """Two published predictions run into the time limit; no published prediction is empty or returns too many rows."""
+    """Two published predictions run into the time limit, two call unknown functions; of some classes there is none."""
     names = ("labelled_errors.jsonl", "held_out_errors.jsonl", "chosen_errors.jsonl")
     agreed = Counter(case["label"] for name in names for case in read_cases(name) if classify(case) == case["label"])
-    rare = {ErrorClass.NO_SQL: 0, ErrorClass.ROW_CAP: 0, ErrorClass.TIME_LIMIT: 2}
+    none = (ErrorClass.NO_SQL, ErrorClass.ROW_CAP, ErrorClass.MEMORY, ErrorClass.REFUSED, ErrorClass.OTHER)
+    rare = (
+        dict.fromkeys(none, 0)
+        | {ErrorClass.SEVERAL_STATEMENTS: 0}
+        | dict.fromkeys(("time limit", "unknown function"), 2)
+    )
     assert {error_class for error_class in ErrorClass if agreed[error_class] < rare.get(error_class, 5)} == set()
 
 
@@ -61,10 +87,12 @@ def judged(parity_data):
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("system", ["codes-7b", "gpt4-zero-shot", "dbgpt-hub-lora32-lr2e4"])
+@pytest.mark.parametrize("system", SYSTEMS)
 def test_few_wrong_predictions_are_of_class_other(judged, system):
+    """One in twenty at most; today none is."""
     classes = Counter(judged(system).values())
-    assert classes[ErrorClass.OTHER] < 0.15 * classes.total(), classes
+    assert classes.total() > 200
+    assert classes[ErrorClass.OTHER] <= 0.05 * classes.total(), classes
 
 
 @pytest.mark.parity
@@ -76,6 +104,6 @@ def test_classes_agree_with_labels_where_the_rows_are_known_too(judged, name, at
     wrong = [
         (case["system"], case["index"], case["label"], found[case["system"]].get(case["index"]))
         for case in cases
-        if found[case["system"]].get(case["index"]) != case["label"]
+        if as_labelled(found[case["system"]].get(case["index"])) != case["label"]
     ]
     assert len(cases) - len(wrong) >= at_least, wrong

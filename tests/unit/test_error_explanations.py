@@ -19,7 +19,14 @@ def compare(gold_sql, predicted_sql):
         ("ambiguous column", ErrorClass.AMBIGUOUS_COLUMN),
         ("time limit", ErrorClass.TIME_LIMIT),
         ("row cap", ErrorClass.ROW_CAP),
-        ("denied", ErrorClass.OTHER),
+        ("memory", ErrorClass.MEMORY),
+        ("too large", ErrorClass.MEMORY),
+        ("unknown function", ErrorClass.UNKNOWN_FUNCTION),
+        ("execution", ErrorClass.INVALID_QUERY),
+        ("several statements", ErrorClass.SEVERAL_STATEMENTS),
+        ("denied", ErrorClass.REFUSED),
+        ("no statement", ErrorClass.NO_SQL),
+        ("crash", ErrorClass.OTHER),
     ],
 )
 def test_what_stopped_a_query_decides(error_kind, error_class):
@@ -51,15 +58,15 @@ def test_a_reply_without_sql():
         pytest.param(
             "SELECT city FROM shop GROUP BY city HAVING count(*) > 3",
             "SELECT city FROM shop GROUP BY city HAVING count(*) > 2",
-            ErrorClass.FILTER,
-            "filter: gold has count(*) > 3, predicted has count(*) > 2",
+            ErrorClass.VALUE,
+            "value: gold has count(*) > 3, predicted has count(*) > 2",
             id="having",
         ),
         pytest.param(
             "SELECT name FROM shop WHERE id NOT IN (SELECT shop_id FROM hiring WHERE year = 2016)",
             "SELECT name FROM shop WHERE id NOT IN (SELECT shop_id FROM hiring WHERE year = 2017)",
-            ErrorClass.FILTER,
-            "filter: gold has excluding year = 2016, predicted has excluding year = 2017",
+            ErrorClass.VALUE,
+            "value: gold has excluding year = 2016, predicted has excluding year = 2017",
             id="filter-of-what-is-excluded",
         ),
         pytest.param(
@@ -219,7 +226,7 @@ def test_harmless_differences_yield_to_harmful_ones(predicted_sql):
     ],
 )
 def test_ways_to_exclude_are_alike(excluding):
-    gold_sql = "SELECT id FROM s WHERE id NOT IN (SELECT s_id FROM h WHERE y = 1)"
+    gold_sql = "SELECT id FROM s WHERE id NOT IN (SELECT s_id FROM h WHERE y = 1 AND z = 1)"
     assert compare(gold_sql, excluding).error_class is ErrorClass.FILTER
 
 

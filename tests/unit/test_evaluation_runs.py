@@ -151,7 +151,8 @@ def test_a_broken_gold_query_is_errored_and_fails_the_run(run, tmp_path):
     assert result.returncode == 1
     assert "exit status 1: 1 questions errored" in result.stdout
     (errored,) = [row for row in scores(tmp_path) if row["status"] == "errored"]
-    assert errored["index"] == 10 and "gold SQL failed" in errored["reason"]
+    assert errored["index"] == 10
+    assert "gold SQL failed on database 'hotel_stays.sqlite': no such table: nowhere." in errored["reason"]
 
 
 @pytest.mark.parametrize(

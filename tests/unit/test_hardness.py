@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from custom_metrics.sql.hardness import hardness
@@ -46,7 +48,56 @@ def test_not_counts_as_an_aggregate():
     assert hardness("SELECT count(*) FROM a WHERE b NOT BETWEEN 1 AND 2") == "medium"
 
 
-@pytest.mark.parametrize("sql", ["", "no SQL", "DROP TABLE singer", "SELECT 1; SELECT 2", "(" * 3000])
-def test_what_is_no_query_has_no_hardness(sql):
-    with pytest.raises(ValueError, match="hardness"):
-        hardness(sql)
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        pytest.param("a.b = 1 OR a.c = 2", "hard", id="or-behind-a-number"),
+        pytest.param("a.b = \"x\" OR a.c = 'y'", "hard", id="or-behind-a-text"),
+        pytest.param("a.b < a.c OR a.b > a.d", "medium", id="or-behind-a-column"),
+        pytest.param("a.b < a.c OR a.b LIKE 'x' OR a.b = 1", "medium", id="up-to-the-end"),
+        pytest.param("a.b < a.c OR a.b LIKE 'x' AND a.b = 1", "medium", id="up-to-the-next-and"),
+        pytest.param("a.b = 1 AND a.b < a.c OR a.b > a.d", "medium", id="not-what-stands-before"),
+    ],
+)
+def test_what_follows_a_column_up_to_the_next_and_is_not_counted(conditions, expected):
+    """A quirk of the published parser: it takes OR and the condition behind it for a part of the column's name."""
+    assert hardness(f"SELECT a.e FROM a JOIN f ON a.g = f.g WHERE {conditions}") == expected
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        pytest.param("SELECT CAST(Age AS UNSIGNED BIG INT) FROM singer", id="type-of-three-words"),
+        pytest.param("SELECT 'a", id="no-token"),
+        pytest.param("SELECT " + "(" * 300 + "1" + ")" * 300, id="deep"),
+        pytest.param("SELECT " + "abs(" * 300 + "1" + ")" * 300, id="deep-calls"),
+        pytest.param("SELECT " + "- " * 3000 + "1", id="deep-signs"),
+        pytest.param("VALUES (1), (2)", id="values"),
+        pytest.param("WITH a AS (SELECT 1) VALUES (1)", id="with-values"),
+        pytest.param("DROP TABLE singer", id="no-query"),
+        pytest.param("SELECT 1; SELECT 2", id="two"),
+        pytest.param("no SQL", id="no-sql"),
+        pytest.param("", id="empty"),
+        pytest.param("(" * 3000, id="brackets"),
+    ],
+)
+def test_what_cannot_be_read_is_of_unknown_hardness(sql):
+    assert hardness(sql) == "unknown"
+
+
+def test_joins_without_a_condition_do_not_take_for_ever():
+    """The parser tries each further one in two ways: sixty would take 2^60 steps."""
+    start = time.monotonic()
+    assert hardness("SELECT count(*) FROM t" + "".join(f" JOIN t AS t{n}" for n in range(60))) == "unknown"
+    assert hardness("SELECT count(*) FROM t" + "".join(f" JOIN t AS t{n}" for n in range(6))) == "extra"
+    assert time.monotonic() - start < 5
+
+
+def test_gold_sql_of_megabytes_is_not_parsed():
+    start = time.monotonic()
+    assert hardness("SELECT a FROM t WHERE " + " AND ".join(["a = 1"] * 500_000)) == "unknown"
+    assert time.monotonic() - start < 1
+
+
+def test_semicolons_at_the_end_are_no_second_query():
+    assert hardness("SELECT count(*) FROM singer ; ;\n") == "easy"

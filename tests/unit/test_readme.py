@@ -1,10 +1,13 @@
 import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from tests import shapes
 from trainer.study.experiment import AdapterSettings, Experiment, Settings
 
 
@@ -57,3 +60,26 @@ def test_every_key_of_an_experiment_is_in_the_trainers_readme_with_its_default(h
     for name, field in fields.items():
         if name != "name":  # the file's own
             assert told[name] == ("required" if field.is_required() else f"`{json.dumps(field.default)}`"), name
+
+
+@pytest.mark.parametrize("adapter", [pytest.param("base", marks=pytest.mark.slow), "recorded.sql"])
+def test_the_lines_from_an_own_database_to_a_report_do_as_they_say(adapter, pytestconfig, tmp_path):
+    """As they stand there, but for the places: the files are elsewhere, and so are the results."""
+    section = (
+        (pytestconfig.rootpath / "README.md").read_text().split("### Bring your own database\n")[1].split("\n#")[0]
+    )
+    table, commands = (re.search(rf"```{kind}\n(.*?)```", section, re.DOTALL)[1] for kind in ("csv", "sh"))
+    assert len(table.splitlines()) + len(commands.splitlines()) <= 10
+    (tmp_path / "questions.csv").write_text(table)
+    shapes.database(tmp_path / "shop.sqlite")
+    placed = re.sub(r"(?<![\w.-])(shop|questions\.csv|report\.html)(?=[\s./]|$)", rf"{tmp_path}/\1", commands)
+    (tmp_path / "recorded.sql").write_text("SELECT count(*) FROM item\n\n")
+    placed = placed.replace("--adapter=base", f"--adapter={adapter if adapter == 'base' else tmp_path / adapter}")
+    bin_first = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    own = os.environ | {"PATH": bin_first, "PYTEST_ADDOPTS": f"--results={tmp_path}/results -p no:cacheprovider"}
+    ended = subprocess.run(
+        ["bash", "-ec", placed], cwd=pytestconfig.rootpath, env=own, capture_output=True, text=True, timeout=300
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "Usable." in ended.stdout and "exit status 0: all 2 questions measured" in ended.stdout
+    assert "Which items cost more than 50?" in (tmp_path / "report.html").read_text()

@@ -122,10 +122,46 @@ def test_a_reply_that_is_not_read_as_a_whole_says_so(tiny_database):
     assert "only the last" in judge_reply("no words " * 20_000, gold).reason
 
 
-@pytest.mark.parametrize("gold_sql", ["SELECT nme FROM singer", "DELETE FROM singer", ENDLESS_CTE])
-def test_a_gold_query_that_fails_is_the_datas_fault(tiny_database, gold_sql):
-    with pytest.raises(GoldQueryError, match=r"tiny\.sqlite"):
+@pytest.mark.parametrize(
+    ("gold_sql", "kind", "said"),
+    [
+        ("SELECT nme FROM singer", "unknown column", "failed on database 'tiny.sqlite': no such column: nme. SQL: SEL"),
+        ("DELETE FROM singer", "denied", "failed on database 'tiny.sqlite': not authorized"),
+        (ENDLESS_CTE, "time limit", r"passed a limit \(time\) on database 'tiny.sqlite': stopped after 0.2 s"),
+        ("SELECT a.name FROM singer a, singer b", "row cap", r"passed a limit \(rows\) .* more than 100,000 rows"),
+        ("SELECT zeroblob(100000000)", "too large", r"passed a limit \(size\) .* too big"),
+    ],
+)
+def test_a_gold_query_that_fails_says_why(tiny_database, gold_sql, kind, said):
+    with pytest.raises(GoldQueryError, match=f"^gold SQL {said}") as caught:
         gold_result(tiny_database, gold_sql, timeout_s=0.2)
+    assert caught.value.kind == kind
+
+
+def test_gold_sql_may_end_in_semicolons(tiny_database):
+    assert judge_sql(GOLD_SQL, gold_result(tiny_database, f"{GOLD_SQL} ; ;\n")).assignment == 1
+
+
+@pytest.mark.parametrize(
+    "gold_sql",
+    [
+        # 16 million rows without DISTINCT, and no SQL without it.
+        "SELECT DISTINCT a.country FROM singer a, singer b, (SELECT 1 FROM concert) c",
+        "SELECT name FROM singer WHERE age IS DISTINCT FROM 12 AND singer_id < 4",
+    ],
+)
+def test_distinct_is_kept_where_gold_does_not_run_without_it(tiny_database, gold_sql):
+    if " IS DISTINCT" in gold_sql and sqlite3.sqlite_version_info < (3, 39):
+        pytest.skip("this SQLite knows no IS DISTINCT FROM")
+    gold = gold_result(tiny_database, gold_sql)
+    assert judge_sql(gold_sql, gold).official == 1
+    assert judge_sql("SELECT name FROM concert", gold).official == 0
+
+
+def test_a_gold_query_that_fails_on_another_database_of_the_folder_names_it(tiny_database):
+    sqlite3.connect(tiny_database.with_name("tiny_1.sqlite")).close()
+    with pytest.raises(GoldQueryError, match=r"gold SQL failed on database 'tiny_1\.sqlite': no such table: singer"):
+        gold_result(tiny_database, REPEATED_SQL)
 
 
 def test_options_of_the_official_evaluator(tiny_database):

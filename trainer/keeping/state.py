@@ -59,13 +59,17 @@ def _other_settings(run: LoraRun, folder: Path, what: str) -> ExperimentError:
 
 
 def differing_settings(run: LoraRun, *, unfinished: bool = False) -> list[str]:
-    """``name: then, now`` of every setting in which the adapter that is there differs from ``run``."""
+    """``name: then, now`` of every setting in which the adapter that is there differs from ``run``.
+
+    Where there are only questions to ask, an adapter was trained on other data than these in any case.
+    """
     folder = run.unfinished_dir if unfinished else run.output_dir
     try:
         recorded = UNRECORDED | read_json(folder / "run.json")["identity"]
     except (OSError, ValueError, KeyError, TypeError):
         return ["run.json: missing or damaged"]
     now = UNRECORDED | json.loads(json.dumps(run.identity))
+    recorded = {name: value for name, value in recorded.items() if name != "data" or name in now}
     names = [name for name in {**recorded, **now} if recorded.get(name) != now.get(name)]
     return [f"{name}: trained with {_short(recorded.get(name))}, now {_short(now.get(name))}" for name in names]
 

@@ -37,7 +37,7 @@ def tokenise(texts: list[TrainingText], tokenizer, max_length: int) -> tuple[lis
     """The texts in the model's chat template, and the ids of those dropped: longer than ``max_length`` tokens.
 
     Raises:
-        ExperimentError: the template writes a prompt differently once a reply follows, or no text is short enough.
+        ExperimentError: as ``write_solved``, or no text is short enough.
     """
     tokenised = as_tokens(texts, write_solved(texts, tokenizer), tokenizer)
     kept = [text for text in tokenised if len(text.tokens) <= max_length]
@@ -69,39 +69,37 @@ def write_solved(texts: list[TrainingText], tokenizer) -> list[tuple[str, str]]:
     pairs = list(zip(written[::2], written[1::2], strict=True))
     for text, (prompt, whole) in zip(texts, pairs, strict=True):
         if not whole.startswith(prompt):
-            raise _other_prompt(text, tokenizer)
+            raise ExperimentError(
+                f"the chat template of {tokenizer.name_or_path!r} writes the prompt of {text.id!r} differently once a "
+                f"reply follows, so the adapter would be trained on other prompts than it is asked. {PLAIN_INSTEAD}"
+            )
     return pairs
 
 
 def as_tokens(texts: list[TrainingText], pairs: list[tuple[str, str]], tokenizer) -> list[TokenisedText]:
-    """What ``write_solved`` wrote as token ids. Raises ExperimentError where the prompt's are no beginning."""
-    prompts, wholes = (
-        tokenizer([pair[part] for pair in pairs], add_special_tokens=False)["input_ids"] if pairs else []
-        for part in (0, 1)
-    )
-    tokenised = []
-    for text, prompt, tokens in zip(texts, prompts, wholes, strict=True):
+    """What ``write_solved`` wrote as token ids: those of the prompt as it is asked, and those that follow."""
+
+    def ids(written: list[str]) -> list[list[int]]:
+        return tokenizer(written, add_special_tokens=False)["input_ids"]
+
+    both, tokenised = (ids(list(own)) for own in zip(*pairs, strict=True)), []
+    for text, (asked, whole), prompt, tokens in zip(texts, pairs, *both, strict=True):
         if tokens[: len(prompt)] != prompt:
-            raise _other_prompt(text, tokenizer)
+            # A token would hold the prompt's end and the reply's beginning: ": " of "SQL: SELECT".
+            tokens = prompt + ids([whole[len(asked) :]])[0]
         tokenised.append(TokenisedText(text.id, text.group, tokens, len(prompt)))
     return tokenised
 
 
-def _other_prompt(text: TrainingText, tokenizer) -> ExperimentError:
-    return ExperimentError(
-        f"the chat template of {tokenizer.name_or_path!r} writes the prompt of {text.id!r} differently once "
-        f"a reply follows, so the adapter would be trained on other prompts than it is asked. {PLAIN_INSTEAD}"
-    )
-
-
-def check_taught_end(texts: Sequence[TokenisedText], ends: Sequence[int]) -> None:
+def check_taught_end(texts: Sequence[TokenisedText], ends: Sequence[int], tokenizer) -> None:
     """Refuse texts whose replies end in none of ``ends``, at which decoding stops. Raises ExperimentError."""
+    unnamed = tokenizer.eos_token is None
+    remedy = "Name the model's end token (eos_token) in its tokenizer_config.json." if unnamed else PLAIN_INSTEAD
     for text in texts:
         if not set(ends).intersection(text.tokens[text.prompt_length :]):
             raise ExperimentError(
                 f"the chat template ends the reply of {text.id!r} in token {text.tokens[-1]}, and decoding stops at "
-                f"{list(ends)}: an adapter would never learn to stop. "
-                'Set base_model.chat_template = "plain", or mend the template.'
+                f"{list(ends)}: an adapter would never learn to stop. {remedy}"
             )
 
 

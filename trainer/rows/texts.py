@@ -44,7 +44,7 @@ def as_texts(spider: SpiderFolder, questions: list[SpiderQuestion]) -> list[Trai
         TrainingText(
             id=question.id,
             group=question.db_id,
-            prompt=spider_prompt(spider.schemas[question.db_id], question.question),
+            prompt=spider_prompt(spider.schemas[question.db_id], question.question, evidence=question.evidence),
             completion=tidy_sql(question.gold_sql),
         )
         for question in questions

@@ -23,7 +23,8 @@ class ZipError(ExperimentError):
 def unpack(archive: Path) -> Path:
     """The folder with the archive's files: a hidden one beside it, made once, and again when the archive changes.
 
-    A single folder at the archive's top is descended into. All of it appears in one step: a killed run leaves no half.
+    Folders that are alone in the one above are descended into. All of it appears in one step: a killed run leaves no
+    half. Names with backslashes, as some programs write them, are folders and files all the same.
 
     Raises:
         ZipError: no zip, damaged, no place to unpack to, or a member that would escape, is a link or is absurdly large.
@@ -48,7 +49,10 @@ def unpack(archive: Path) -> Path:
 
 def _unpack(archive: Path, target: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
-        members = [member for member in opened.infolist() if not member.filename.startswith("__MACOSX/")]
+        members = opened.infolist()
+        for member in members:
+            member.filename = member.filename.replace("\\", "/")
+        members = [member for member in members if not _is_litter(PurePosixPath(member.filename))]
         check_members(archive, members)
         unfinished = Path(tempfile.mkdtemp(dir=archive.parent, prefix=f"{target.name}.unfinished-"))
         try:
@@ -72,7 +76,7 @@ def check_members(archive: Path, members: list[zipfile.ZipInfo]) -> None:
         problem = _problem(member)
         if problem:
             raise ZipError(
-                f"{str(archive)!r} is not unpacked: its member {member.filename!r} {problem}. "
+                f"{str(archive)!r} is not unpacked: its member {member.orig_filename!r} {problem}. "
                 "Get it from its official source."
             )
     total = sum(member.file_size for member in members)
@@ -84,7 +88,7 @@ def check_members(archive: Path, members: list[zipfile.ZipInfo]) -> None:
 
 def _problem(member: zipfile.ZipInfo) -> str | None:
     path = PurePosixPath(member.filename)
-    if path.is_absolute() or "\\" in member.filename or ":" in member.filename:
+    if path.is_absolute() or ":" in member.filename:
         return "has an absolute path or a drive"
     if ".." in path.parts:
         return "escapes its folder"
@@ -92,6 +96,11 @@ def _problem(member: zipfile.ZipInfo) -> str | None:
     return None if kind in (0, stat.S_IFREG, stat.S_IFDIR) else "is a link or a device"
 
 
+def _is_litter(path: PurePosixPath) -> bool:
+    """Whether it is what a file manager leaves beside people's files."""
+    return "__MACOSX" in path.parts or path.name.startswith("._") or path.name in (".DS_Store", "Thumbs.db")
+
+
 def _descend(folder: Path) -> Path:
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
+    return _descend(entries[0]) if len(entries) == 1 and entries[0].is_dir() else folder

@@ -3,11 +3,12 @@
 import contextlib
 import sqlite3
 import statistics
-from itertools import islice
+from itertools import chain, islice
 from random import Random
 
 from trainer.spider.entries import SpiderDataError
 from trainer.spider.folder import SpiderFolder, SpiderQuestion
+from trainer.spider.question_files import TRAINING
 from trainer.spider.schema import Schema, quoted
 from trainer.study.experiment import Experiment
 
@@ -16,14 +17,20 @@ def exemplars(spider: SpiderFolder, experiment: Experiment, num_shots: int | Non
     """The solved questions of the base model's prompt: the experiment's own list, or drawn with its seed.
 
     Drawn ones come from training databases with short schemas (up to the median), one a database. The first
-    ``k`` of them are the same whatever ``num_shots`` (default: the experiment's).
+    ``k`` of them are the same whatever ``num_shots`` (default: the experiment's). Where there are fewer databases, a
+    database gives several. None is a question that is asked.
 
     Raises:
-        SpiderDataError: an id that is no training question, or fewer exemplars than asked for.
+        SpiderDataError: no training questions, an id that is none of them, or fewer exemplars than asked for.
     """
     wanted = experiment.spider.num_shots if num_shots is None else num_shots
     if not wanted:
         return []
+    if not spider.has_training_questions:
+        raise SpiderDataError(
+            f"{wanted} exemplars wanted, and {str(spider.root)!r} has no training questions to take them from. Pass "
+            f"--shots=0, or bring a {' or '.join(TRAINING)}."
+        )
     found = _listed(spider, experiment.spider.exemplars) or _drawn(spider, experiment.seed, wanted)
     if len(found) < wanted:
         raise SpiderDataError(
@@ -44,17 +51,24 @@ def _listed(spider: SpiderFolder, ids: tuple[str, ...]) -> list[SpiderQuestion]:
 
 
 def _drawn(spider: SpiderFolder, seed: int, wanted: int) -> list[SpiderQuestion]:
-    questions = spider.train()
+    asked = {(question.db_id, text) for question in spider.dev() for text in (question.question, question.gold_sql)}
+    questions = [
+        question
+        for question in spider.train()
+        if not asked & {(question.db_id, question.question), (question.db_id, question.gold_sql)}
+    ]
     databases = sorted({question.db_id for question in questions})
-    median = statistics.median(_length(spider.schemas[name]) for name in databases)
-    rng, drawn = Random(f"exemplars {seed}"), []
+    median = statistics.median([_length(spider.schemas[name]) for name in databases] or [0])
+    rng, drawn, others = Random(f"exemplars {seed}"), [], []
     rng.shuffle(databases)
     for name in databases:
         if len(drawn) < wanted and _length(spider.schemas[name]) <= median:
             own = [question for question in questions if question.db_id == name]
             rng.shuffle(own)
-            drawn += islice((question for question in own if _compiles(spider.schemas[name], question.gold_sql)), 1)
-    return drawn
+            fit = (question for question in own if _compiles(spider.schemas[name], question.gold_sql))
+            drawn += islice(fit, 1)
+            others.append(fit)
+    return [*drawn, *islice(chain(*others), wanted - len(drawn))]
 
 
 def _length(schema: Schema) -> int:

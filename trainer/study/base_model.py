@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from trainer.study.chat_template import settle_template, turn_end
 from trainer.study.experiment import BaseModelSettings, ExperimentError
+from trainer.study.tokens import settle_tokens
 
 if TYPE_CHECKING:
     import torch
@@ -13,16 +14,21 @@ if TYPE_CHECKING:
 def load_tokenizer(settings: BaseModelSettings) -> "PreTrainedTokenizerBase":
     """The base model's tokenizer, with a plain template where it has none or is to have none, and a padding token.
 
+    It reads and writes text as the model's ``tokenizer.json`` does, where there is one: the classes that Transformers
+    would choose build it anew from the vocabulary, some of them with another way of cutting text.
+
     Raises:
         ExperimentError: not found, not readable, or gated.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     check_folder(settings)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**_source(settings), trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        kind = PreTrainedTokenizerFast if _has_file(settings, "tokenizer.json") else AutoTokenizer
+        tokenizer = kind.from_pretrained(**_source(settings), trust_remote_code=False)
+    except Exception as error:  # files of strangers: the tokenizers library raises Exception itself
         raise _loading_error(settings, error) from error
+    settle_tokens(tokenizer)
     settle_template(settings, tokenizer)
     if settings.gguf is not None:
         _mend_header(tokenizer)
@@ -37,26 +43,32 @@ def load_end_tokens(settings: BaseModelSettings, tokenizer: "PreTrainedTokenizer
     No weights are read.
 
     Raises:
-        ExperimentError: as ``load_tokenizer``.
+        ExperimentError: as ``load_tokenizer``, or what the model was published with is no token's number.
     """
     from transformers import AutoConfig, GenerationConfig
 
-    source = _source(settings)
+    source, file = _source(settings), "config.json"
     try:
-        if settings.gguf is not None:
-            raise OSError("a GGUF file has no generation_config.json")
-        generation = GenerationConfig.from_pretrained(
-            source["pretrained_model_name_or_path"], revision=source["revision"]
-        )
-    except OSError:
-        try:
+        if _has_file(settings, "generation_config.json"):
+            file = "generation_config.json"
+            path, revision = source["pretrained_model_name_or_path"], source["revision"]
+            generation = GenerationConfig.from_pretrained(path, revision=revision)
+        else:
             generation = AutoConfig.from_pretrained(**source, trust_remote_code=False)
-        except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
+        if file == "config.json":
             raise _loading_error(settings, error) from error
-    ends = generation.eos_token_id
-    published = ends if isinstance(ends, list) else [ends]
+        raise ExperimentError(f"base model {settings.id!r}: its {file} cannot be read: {_first_line(error)}") from error
+    ends = getattr(generation, "eos_token_id", None)
+    published = set(ends if isinstance(ends, list) else [ends]) - {None}
+    if not all(type(number) is int for number in published):
+        raise ExperimentError(
+            f"base model {settings.id!r}: eos_token_id = {ends!r} in its {file} must be the number of a token, such as "
+            f"{tokenizer.eos_token_id}, or a list of numbers."
+        )
     end = turn_end(tokenizer)
-    return sorted({tokenizer.eos_token_id, end.token, end.next_token, *published} - {None})
+    own = {tokenizer.eos_token_id, end.token, end.next_token} - {None}
+    return sorted(own | {number for number in published if number >= 0})  # -1 stands for none
 
 
 def load_skeleton(settings: BaseModelSettings) -> "PreTrainedModel":
@@ -136,6 +148,20 @@ def _source(settings: BaseModelSettings) -> dict:
         return {"pretrained_model_name_or_path": str(settings.gguf.parent), "gguf_file": settings.gguf.name,
                 "revision": None}  # fmt: skip
     return {"pretrained_model_name_or_path": settings.folder or settings.id, "revision": settings.revision or None}
+
+
+def _has_file(settings: BaseModelSettings, name: str) -> bool:
+    """Whether the model was published with a file of that name, as far as can be known without a network."""
+    from transformers.utils import cached_file
+
+    source = _source(settings)
+    return settings.gguf is None and None is not cached_file(
+        source["pretrained_model_name_or_path"],
+        name,
+        revision=source["revision"],
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
 
 
 def _mend_header(tokenizer: "PreTrainedTokenizerBase") -> None:
@@ -218,4 +244,6 @@ def _loading_error(settings: BaseModelSettings, error: Exception) -> ExperimentE
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    # Where a file has another shape than is read: "'template'" alone would say nothing.
+    return first if isinstance(error, (OSError, ValueError, RuntimeError)) else f"{type(error).__name__}: {first}"

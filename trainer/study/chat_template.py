@@ -1,5 +1,6 @@
 """The chat template that training and evaluation write prompts in: chosen, settled, tried, and how it ends a reply."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +17,7 @@ PLAIN_TEMPLATE = (
     "{{ bos_token or '' }}"
     "{% for message in messages %}"
     "{% if message['role'] == 'user' %}{{ message['content'] + '\nSQL:' }}"
-    "{% else %}{{ ' ' + message['content'] + (eos_token if loop.last else '\n\n') }}{% endif %}"
+    "{% else %}{{ ' ' + message['content'] + ((eos_token or '') if loop.last else '\n\n') }}{% endif %}"
     "{% endfor %}"
 )
 # Tags, quotes, capitals, indented lines and signs that HTML escapes: what a schema, a question and SQL may hold.
@@ -25,6 +26,7 @@ _REPLY = "SELECT Name FROM \"Probe_One\" WHERE Age >= 7 AND Name <> 'O & P'"
 _SECOND = "CREATE TABLE Probe_Two (\n  Town TEXT\n)\n\nQuestion: Which town, in 50% of years?"
 _TURNS = [("user", _FIRST), ("assistant", _REPLY), ("user", _SECOND)]
 _CHATS = (Chat(_TURNS[:1], True), Chat(_TURNS[:2], False), Chat(_TURNS, True))
+_UNNAMED = re.compile(r"'\w+_token' is undefined")
 _KNOWN: dict[tuple[str, str], ReadTemplate] = {}  # by template and special tokens
 
 
@@ -103,16 +105,18 @@ def template_notes(tokenizer: "PreTrainedTokenizerBase") -> list[str]:
 def _own_template(tokenizer: "PreTrainedTokenizerBase") -> str | None:
     """The model's template, of several the default; None where it has none."""
     own = tokenizer.chat_template
-    if not isinstance(own, dict) or not own:
-        return own or None
-    if "default" in own:
-        return own["default"]
-    if len(own) == 1:
-        return next(iter(own.values()))
-    raise ExperimentError(
-        f"{tokenizer.name_or_path!r} has several chat templates, {', '.join(map(repr, sorted(own)))}, and none is "
-        f"'default'. {PLAIN_INSTEAD}"
-    )
+    if isinstance(own, dict) and own:
+        if "default" not in own and len(own) > 1:
+            raise ExperimentError(
+                f"{tokenizer.name_or_path!r} has several chat templates, {', '.join(map(repr, sorted(own)))}, and none "
+                f"is 'default'. {PLAIN_INSTEAD}"
+            )
+        own = own["default"] if "default" in own else next(iter(own.values()))
+    if own and not isinstance(own, str):
+        raise ExperimentError(
+            f"the chat template of {tokenizer.name_or_path!r} is no text: {own!r:.80}. {PLAIN_INSTEAD}"
+        )
+    return own.removeprefix("\ufeff") if own else None
 
 
 def _probe(settings: BaseModelSettings, tokenizer: "PreTrainedTokenizerBase", own: str) -> str:
@@ -128,7 +132,9 @@ def _probe(settings: BaseModelSettings, tokenizer: "PreTrainedTokenizerBase", ow
         if problem is None:
             return template
         problems.append(problem)
-    raise ExperimentError(f"the chat template of {settings.id!r} cannot be used: {problems[0]}. {PLAIN_INSTEAD}")
+    unnamed = _UNNAMED.search(problems[0])
+    remedy = f"Name it in the model's tokenizer_config.json, or s{PLAIN_INSTEAD[1:]}" if unnamed else PLAIN_INSTEAD
+    raise ExperimentError(f"the chat template of {settings.id!r} cannot be used: {problems[0]}. {remedy}")
 
 
 def _check_arguments(settings: BaseModelSettings, read: list[str] | None) -> None:

@@ -74,7 +74,9 @@ class BaseModelSettings(Settings):
 class SpiderSettings(Settings):
     """Text-to-SQL questions and how they are asked."""
 
-    source: str  # folder or zip with dev.json, train_spider.json, tables.json, database/
+    source: str  # folder or zip with dev.json, train_spider.json, tables.json, database/; or a file of questions
+    questions: str = ""  # the file that is asked, where it is not dev.json, e.g. test.json
+    evidence: bool = True  # show what the data set tells beside a question, as BIRD does
     num_shots: int = Field(3, ge=0, le=16)  # of the base model; adapters are asked as they were trained
     exemplars: tuple[str, ...] = ()  # ids of training questions; empty: drawn with the experiment's seed
     max_new_tokens: int = Field(256, ge=1)

@@ -3,6 +3,7 @@
 import codecs
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,20 @@ def read_exactly(path: Path) -> str:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is not UTF-8.
+        ValueError: it is not UTF-8, or no text; names the line.
     """
     contents = path.read_bytes()
     # Those of UTF-32 begin with those of UTF-16.
     for mark, encoding in _OTHER_ENCODINGS.items():
         if contents.startswith(mark):
             raise ValueError(f"it is {encoding}: save it as UTF-8")
-    return contents.decode("utf-8-sig")
+    if b"\0" in contents:
+        raise ValueError("it holds zero bytes: it is no text, or UTF-16. Save it as UTF-8")
+    try:
+        return contents.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = contents.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line} is not UTF-8 (byte {contents[error.start]:#04x}): save it as UTF-8") from None
 
 
 def read_lines(path: Path) -> list[str]:
@@ -47,10 +54,13 @@ def read_lines(path: Path) -> list[str]:
     return [line.removeprefix("\ufeff") for line in read_text(path).split("\n")]
 
 
-def parse_json(text: str) -> Any:
-    """As ``json.loads``, but what is nested too deeply to be read is a ValueError like all else that is no JSON."""
+def parse_json(text: str, *, pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """As ``json.loads``, but what is nested too deeply to be read is a ValueError like all else that is no JSON.
+
+    ``pairs_hook`` makes every object from its names and values.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=pairs_hook)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

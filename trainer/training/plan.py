@@ -7,6 +7,7 @@ from trainer.rows.batches import TokenisedText, check_taught_end, plan_steps, to
 from trainer.run import LoraRun
 from trainer.study.base_model import load_end_tokens, load_skeleton
 from trainer.study.experiment import ExperimentError
+from trainer.study.tokens import unknown_token
 from trainer.training.memory import free_memory, is_target, linear_layers, memory_demand
 from trainer.training.passes import Passes, choose_passes
 
@@ -18,7 +19,7 @@ def plan(run: LoraRun, tokenizer) -> tuple[list[list[TokenisedText]], list[str]]
     """The questions of every step, and the ids of those too long. Raises ExperimentError."""
     settings = run.settings
     texts, dropped = tokenise(run.texts, tokenizer, settings.max_length)
-    check_taught_end(texts, load_end_tokens(run.base_model, tokenizer))
+    check_taught_end(texts, load_end_tokens(run.base_model, tokenizer), tokenizer)
     return plan_steps(texts, batch_size=settings.batch_size, epochs=settings.epochs, seed=run.seed), dropped
 
 
@@ -26,7 +27,7 @@ def plan_passes(run: LoraRun, steps: list[list[TokenisedText]]) -> tuple[Passes,
     """How every step is computed on this machine, and the peak of memory to expect in bytes, before weights are loaded.
 
     Raises:
-        ExperimentError: the memory does not suffice, target modules that the model lacks, or settings at odds.
+        ExperimentError: the memory does not suffice, the model lacks target modules or tokens, or settings at odds.
     """
     from transformers.integrations.fsdp import is_fsdp_enabled
 
@@ -35,10 +36,17 @@ def plan_passes(run: LoraRun, steps: list[list[TokenisedText]]) -> tuple[Passes,
 
     skeleton = load_skeleton(run.base_model)
     _check_targets(run.settings.target_modules, skeleton)
+    _check_tokens(steps, skeleton)
     demand, count = memory_demand(run, skeleton, fused=fused_kernels_installed()), processes().num_processes
     if is_fsdp_enabled():
         demand = replace(demand, fixed=demand.fixed / count)
     return choose_passes(run, steps, demand, free_memory(run.conduct.gpu_memory_gb), processes=count)
+
+
+def _check_tokens(steps: list[list[TokenisedText]], model: "PreTrainedModel") -> None:
+    for text in (text for step in steps for text in step):
+        if problem := unknown_token(text.tokens, model.get_input_embeddings().num_embeddings):
+            raise ExperimentError(f"{text.id!r}: {problem}")
 
 
 def _check_targets(targets: tuple[str, ...] | str, model: "PreTrainedModel") -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from trainer.rows.batches import TokenisedText, as_tokens, check_taught_end, write_solved
 from trainer.rows.texts import TrainingText, as_texts
 from trainer.run import LoraRun
-from trainer.spider.folder import open_spider
 from trainer.study.base_model import load_end_tokens
 
 
@@ -21,11 +20,11 @@ def write_prepared(run: LoraRun, tokenizer, folder: Path) -> list[Path]:
     Raises:
         ExperimentError: the template cannot write one of them, or would not teach where a reply ends.
     """
-    spider = open_spider(run.spider)
+    spider = run.opened
     texts = {"train": run.texts, "dev": as_texts(spider, spider.dev())}
     written = {name: write_solved(some, tokenizer) for name, some in texts.items()}
     tokens = {name: as_tokens(some, written[name], tokenizer) for name, some in texts.items()}
-    check_taught_end(tokens["train"], load_end_tokens(run.base_model, tokenizer))
+    check_taught_end(tokens["train"], load_end_tokens(run.base_model, tokenizer), tokenizer)
     paths = {name: folder / f"{name}_formatted.jsonl" for name in texts}
     folder.mkdir(parents=True, exist_ok=True)
     for name, path in paths.items():

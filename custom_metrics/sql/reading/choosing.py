@@ -110,7 +110,8 @@ def _takes_place(offer: Offer, answer: Offer, found: Standing, *, named: bool, c
     if found is Standing.ASIDE or named:
         return False
     if found is Standing.UNSAID:
-        return offer.offered > answer.offered
+        builds_on = compare and f"({_plain(answer)})" in _plain(offer)
+        return builds_on or offer.offered > answer.offered
     is_piece = compare and _plain(offer) in _plain(answer)
     return not is_piece and offer.offered >= answer.offered
 

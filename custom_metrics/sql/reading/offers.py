@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from custom_metrics.sql.reading.fences import Section, sections, unquoted
 from custom_metrics.sql.reading.objects import decoded
-from custom_metrics.sql.reading.quotes import quote_ends
+from custom_metrics.sql.reading.quotes import joined, quote_ends
 from custom_metrics.sql.reading.starts import Offered, Start, next_start
 from custom_metrics.sql.reading.statement import NotSql, Statement, read_statement
 
@@ -79,7 +79,7 @@ def _parts(passage: Passage) -> Iterator[str | Offer]:
         elif section.language is not None:
             yield from _parts(_fence(passage, section))
         else:
-            yield from _statements(passage._replace(text=section.text))
+            yield from _statements(passage._replace(text=joined(section.text)))
 
 
 def _fence(around: Passage, section: Section) -> Passage:

@@ -33,7 +33,8 @@ _STRAY_QUOTE = re.compile(r"((['\"])[^'\"]*\2)\2{1,3}[\s})\].;`]*")
 class Statement(NamedTuple):
     """``sql``, from ``start`` to ``end``. Brackets around the whole of it are left out.
 
-    Nothing else begins before ``read_to``: what stands between are comments behind it. ``whole``: nothing is open, and it selects from something. ``query``: it reads (SELECT, WITH, VALUES), and no more.
+    ``read_to``: where the next may begin; comments stand between. ``whole``: nothing is open, and it selects from
+    something. ``query``: it reads (SELECT, WITH, VALUES), and does no more.
     """
 
     sql: str

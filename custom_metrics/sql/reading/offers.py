@@ -159,7 +159,8 @@ def _is_offered(start: Start, statement: Statement, passage: Passage) -> bool:
     if not statement.query:
         is_sql = start.keyword not in ("explain", "Explain") or _FROM.search(statement.sql) is not None
         return is_sql and (not start.in_sentence or start.quote != "")
-    if not start.in_sentence:
-        return bool(statement.whole or _FROM.search(statement.sql) or _NOTHING.match(passage.text, statement.end))
-    written_as_sql = start.keyword.isupper() or (_FROM.search(statement.sql) and _SIGNS.search(statement.sql))
-    return statement.whole and (start.quote != "" or bool(written_as_sql))
+    has_from, has_signs = _FROM.search(statement.sql) is not None, _SIGNS.search(statement.sql) is not None
+    in_capitals, is_last = start.keyword.isupper(), _NOTHING.match(passage.text, statement.end) is not None
+    if start.in_sentence:
+        return statement.whole and (start.quote != "" or in_capitals or (has_from and has_signs))
+    return statement.whole or has_from or is_last or (in_capitals and has_signs)

@@ -21,7 +21,8 @@ _CLAUSES: dict[str, Clause] = {
     "order": "tail",
     "limit": "tail",
 }
-# What is selected from nothing, beside numbers and strings: the results of functions, and these.
+# What is selected from nothing: values (SQLite takes a quoted name for a string), results of functions, and constants.
+_VALUES = ("number", "string", "name")
 _CONSTANTS = frozenset({"(", "null", "current_date", "current_time", "current_timestamp"})
 # Keywords that can be the last of a statement.
 _ENDINGS = frozenset({"null", "end", "asc", "desc", "isnull", "notnull"})
@@ -64,7 +65,7 @@ class Progress:
         """A bare column is selected from nothing: ``SELECT name`` is a piece of a query, ``SELECT 1`` is one."""
         if self._main != "select" or self.clause != "select":
             return True
-        return any(token.kind in ("number", "string") or token.lower in _CONSTANTS for token in self.kept)
+        return any(token.kind in _VALUES or token.lower in _CONSTANTS for token in self.kept)
 
     def take(self, token: Token) -> None:
         word = token.lower if token.kind == "word" else ""

@@ -11,7 +11,7 @@ _START = re.compile(
     r"|(?:(?<![\w@.])|(?<=\\[nrt]))(?:\(\s*){0,8}(?P<start>(?:select|with)\b|values\s*\(\s*(?=['\"\d(+-]|null\b)"
     r"|explain\s+(?:query\s+plan\s+)?(?:select|with|values)\b|(?:insert|replace)\s+(?:or\s+\w+\s+)?into\s"
     r"|update\s+(?:or\s+\w+\s+)?\S{1,100}\s+set\s|delete\s+from\s"
-    rf"|(?:create|drop|alter)\s+{_SOME_TABLE}|truncate\s+table\s|pragma\s+\w|attach\s+(?:database\s+)?['\"]"
+    rf"|(?:create|drop|alter)\s+{_SOME_TABLE}|truncate\s+table\s|pragma\s+\w|attach\s+(?:database\s+)?['\"(]"
     r"|detach\s+database\s|vacuum(?=\s*(?:;|\Z|into\b)))",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -36,6 +36,28 @@ STATEMENTS = [
     "SELECT 名前 FROM 歌手 WHERE 年齢 > 20 AND prénom = 'Zoé'",
     "SELECT a -- the first, which is it: yes\n, b /* Explanation: this is the one */ FROM c",
 ]
+LINES = [
+    "SELECT\n  name\n  , age\n  , country\nFROM singer",
+    "SELECT a\n  || b\n  || c FROM t",
+    "SELECT a\n + b\n - c\n * d\n / e\nFROM t",
+    "SELECT name FROM singer WHERE age\n> min_age\nAND a\n- b > 3",
+    "(\n  SELECT name FROM singer\n)\nUNION\n(\n  SELECT name FROM actor\n)",
+    "SELECT name FROM singer\nUNION ALL\n\n-- second part\nSELECT name FROM actor",
+    "SELECT s.name\nFROM singer\ns\nWHERE s.age > 3",
+    "SELECT t.n FROM (\nSELECT count(*) AS n FROM a\n)\nt\nWHERE t.n > 3",
+    "SELECT name FROM singer ORDER BY name\nCOLLATE NOCASE\nDESC\nNULLS LAST\nLIMIT\n5\nOFFSET 2",
+    "SELECT 1\nUNION\nVALUES (2)",
+    "VALUES\n(1),\n(2)",
+    "SELECT sum(a)\nOVER (\n  PARTITION BY b\n)\nFROM t",
+    "SELECT name\nFROM a\nLEFT OUTER JOIN b\n  ON a.x = b.x\n  AND a.y = b.y\nINNER JOIN c\n  USING (z)\nCROSS JOIN d",
+    "SELECT count(*)\nFROM t\nGROUP BY a\nHAVING count(*) > 1\n   AND avg(b) > 2\n   OR c\nIN (1, 2)",
+    "WITH a AS\n(\n  SELECT 1\n)\n, b AS\n(\n  SELECT 2\n)\nSELECT *\nFROM a\n, b",
+    "SELECT name FROM singer WHERE country\nNOT\nIN ('a')",
+    "SELECT name FROM singer WHERE a IS\nNOT NULL\nAND b\nBETWEEN 1\nAND 2",
+    "SELECT *\nFROM a\n\n\nJOIN b\n\n\nON a.x = b.x",
+    "SELECT CASE\n  WHEN a > 1 THEN 'x'\n  ELSE\n    'y'\nEND\nFROM t",
+    "select name\nfrom singer\nwhere age > 20\nand country = 'x'\nor name like 'y%'\norder by name",
+]
 QUERY = "SELECT name FROM singer WHERE age > 20"
 BEHIND = [
     *[
@@ -135,3 +157,14 @@ def test_nothing_is_cut_at_a_line_or_at_an_empty_one(sql, clause):
 def test_what_is_behind_is_no_part_of_it(behind):
     assert extract_sql(QUERY + behind) == QUERY
     assert extract_sql(QUERY.lower() + behind) == QUERY.lower()
+
+
+@pytest.mark.parametrize("sql", LINES)
+def test_lines_belong_to_a_statement_as_long_as_it_can_go_on(sql):
+    assert extract_sql(sql) == sql
+    assert extract_sql(f"Here:\n\n{sql}\n\nThis query is what you asked for.") == sql
+    assert extract_sql(f"{sql}\n\nExplanation:\n- it works\n- it counts") == sql
+    assert extract_sql(f"SQL: {sql}\nResult: 3") == sql
+    assert extract_sql(f"```\n{sql}\n```") == sql
+    indented = sql.replace("\n", "\n    ")
+    assert extract_sql(f"    {indented}\n") == indented

@@ -44,7 +44,17 @@ PIECES = {
         "SELECT &#39;",
         "SELECT a WHERE '",
     ],
-    "comments": ["/*", "--", "--\n", "with /*", "SELECT /*", "-- a\nSELECT 1\n", "SELECT a -- b\n"],
+    "comments": [
+        "/*",
+        "--",
+        "--\n",
+        "with /*",
+        "SELECT /*",
+        "-- a\nSELECT 1\n",
+        "SELECT a -- b\n",
+        "--SELECT 1",
+        '\\"SELECT \\n--',
+    ],
     "statements": [
         "SELECT 1;",
         "SELECT 1 FROM a\n",
@@ -52,11 +62,20 @@ PIECES = {
         "SELECT 1\n\nWait, final: ",
         "SELECT a\n- b\n",
     ],
-    "fences": ["```", "```\n", "```sql\n", "~~~", "```sql\nSELECT 1\n```\n", "````\n```\n"],
+    "fences": [
+        "```",
+        "```\n",
+        "```sql\n",
+        "~~~",
+        "```sql\nSELECT 1\n```\n",
+        "````\n```\n",
+        "~~~> SELECT\n",
+        "```{select ",
+    ],
     "objects": ['{"a": "', "{'sql': '", '{"sql": "x" y ', "[{", '```json\n{"sql": "SELECT 1"}\n```\n', '{"a": {"a": '],
     "thoughts": ["<think>", "</think>", "<think></think>", "<answer>", "<|channel|>analysis", "[THINK]", "[INST]"],
     "turns": ["<|im_start|>", "<|eot_id|>", "</s>", "<|im_start|>assistant\n", "[/INST]a", "<start_of_turn>model\n"],
-    "words": ["the ", "a_", "a: ", "select the ", "Answer: ", "Q: ", "or ", "final ", "ＳＥＬＥＣＴ "],
+    "words": ["the ", "a_", "a: ", "select the ", "Answer: ", "Q: ", "or ", "final ", "? :", "ＳＥＬＥＣＴ "],
 }
 
 

@@ -39,16 +39,16 @@ _NAMED = re.compile(r"\bfinal|\bboxed\b|<answer", re.IGNORECASE)
 _MAKES_DATA = re.compile(r"create table|insert into", re.IGNORECASE)
 _STEP = re.compile(r"\b(?:step|then|now|next|finally|first|second)\b", re.IGNORECASE)
 _NEXT_QUESTION = re.compile(
-    r"^[\W_]*(?:q|question|user|human|instruction|input|schema|database|tables?|example \d+|given the following"
-    r"|问题|问)[ \d.]*[*_]*(?:[:：]|\s*$)"
-    # A question, and nothing but a label between it and the statement.
-    r"|\?[\s\"'*_)/]*(?:[\w ]{1,20}[:：][\W_]*)?\Z",
+    r"^(?:[^\w\n]|_)*(?:q|question|user|human|instruction|input|schema|database|tables?|example \d+"
+    r"|given the following|问题|问)[ \d.]*[*_]*(?:[:：]|[ \t]*$)",
     re.IGNORECASE | re.MULTILINE,
 )
+# A question, and nothing but a label between it and the statement.
+_ASKED = re.compile(r"\?[\s\"'*_)/]*(?:[\w ]{1,20}[:：][\W_]*)?\Z")
 _COMMENT = re.compile(r"--[^\n]*|/\*[\s\S]*?(?:\*/|\Z)")
 _SENTENCE = re.compile(r"(?<=[.!?:])\s+|\n+")
 _WORD = re.compile(r"[^\W\d_]{2}")
-_NEAR = 3_000  # characters before a statement that are read for what they say of it
+_NEAR, _NEAREST = 3_000, 100  # characters before a statement that are read for what they say of it
 _MOST_COMPARED = 100
 
 
@@ -110,7 +110,8 @@ def _takes_place(offer: Offer, answer: Offer, found: Standing, *, named: bool, c
     if found is Standing.ASIDE or named:
         return False
     if found is Standing.UNSAID:
-        return offer.offered > answer.offered
+        builds_on = compare and f"({_plain(answer)})" in _plain(offer)
+        return builds_on or offer.offered > answer.offered
     is_piece = compare and _plain(offer) in _plain(answer)
     return not is_piece and offer.offered >= answer.offered
 
@@ -127,7 +128,7 @@ def standing(offer: Offer, lead: str) -> Standing:
     """What ``lead``, the words between the answer so far and ``offer``, says of it; the nearest words first."""
     if not _WORD.search(lead):
         return Standing.UNSAID
-    if _NEXT_QUESTION.search(lead):
+    if _NEXT_QUESTION.search(lead) or _ASKED.search(lead[-_NEAREST:]):
         return Standing.OVER
     for sentence in reversed(_SENTENCE.split(lead[-_NEAR:])):
         if _ALTERNATIVE.search(sentence):

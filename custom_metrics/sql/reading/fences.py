@@ -8,7 +8,9 @@ from custom_metrics.sql.reading.objects import OBJECT_START, Field, read_object
 
 _FENCE = re.compile(r"(?P<mark>`{3,}|~{3,})")
 _LANGUAGE = re.compile(
-    r"[ \t]*(?P<word>[\w+#.-]*)[ \t]*(?:\{[^}\"\n]*\}[ \t]*)?(?:\n|\Z)|[ \t]*(?P<sql>\w*sql\w*)(?=\s)", re.I
+    r"[ \t]*(?P<word>[\w+#.-]{0,40})[ \t]*(?:\{[^}\"\n]{0,80}\}[ \t]*)?(?:\n|\Z)"
+    r"|[ \t]*(?P<sql>\w{0,20}sql\w{0,20})(?=\s)",
+    re.IGNORECASE,
 )
 _INFO = re.compile(r"[ \t]*\w")
 _SQL_START = re.compile(r"(?:select|with|values|insert|update|delete|explain)\Z", re.IGNORECASE)

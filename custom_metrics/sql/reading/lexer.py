@@ -29,7 +29,7 @@ _TOKEN = re.compile(
   | (?P<number> (?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?\w* )
   | (?P<word> [^\W\d](?:[\w$]|\\_)*+ )
   | (?P<parameter> [:@$]\w+ | \?\d* )
-  | (?P<mark> \*\*+ | </ | \[/ )
+  | (?P<mark> \*\*+ | </ | <[a-z][\w-]*> | \[/ )
   | (?P<foreign_operator> [（），；．＋－＊／％＆｜～＜＞＝≤≥≠−–]
     | &(?:lt|gt|amp|le|ge|ne|\#0*6[02]|\#x3[ce]); | \\[-+*/%&|~<>=(),.;!] )
   | (?P<operator> ->>? | \|\| | << | >> | <= | >= | <> | == | !\s*= | !~ | :: | [-+*/%&|~^<>=(),.;] )
@@ -46,7 +46,7 @@ _SPACES = {r"\n": "\n", r"\t": "\t", r"\r": ""}
 
 class Token(NamedTuple):
     """``kind``: space, comment, string, name (quoted), open (a quote without end), number, word, parameter, operator,
-    mark (what SQL never has: ``**``, ``</``) or other. ``text``: as SQLite would have it; ``raw``: as it stood.
+    mark (what SQL never has: ``**``, tags) or other. ``text``: as SQLite would have it; ``raw``: as it stood.
     """
 
     kind: str

@@ -6,8 +6,9 @@ from typing import Literal, Protocol
 from custom_metrics.sql.reading.lexer import Token
 from custom_metrics.sql.reading.prose import is_keyword, label_at, prose_line
 
-# The part of a query that a line is in, outside brackets; a write is one part.
-Clause = Literal["start", "select", "from", "condition", "tail", "insert", "write"]
+# The part of a query that a line is in, outside brackets. Other statements are one part, with a query in it (holder) or
+# without.
+Clause = Literal["start", "select", "from", "condition", "tail", "holder", "write"]
 
 _TAIL = "where group having order limit offset union intersect except minus window fetch qualify for"
 _SOURCES = "as join left right full inner outer cross natural on using indexed straight_join lateral set"
@@ -21,10 +22,11 @@ _GO_ON: dict[Clause, frozenset[str]] = {
     "from": frozenset(f"{_TAIL} {_SOURCES} not".split()),
     "condition": frozenset(f"{_TAIL} {_SOURCES} {_EXPRESSION}".split()) - {"as"},
     "tail": frozenset(f"{_TAIL} {_EXPRESSION}".split()),
-    "insert": frozenset(f"{_TAIL} {_SOURCES} {_EXPRESSION} values select with default returning".split()),
+    "holder": frozenset(f"{_TAIL} {_SOURCES} {_EXPRESSION} values select with default returning".split()),
     "write": frozenset(f"from into {_TAIL} {_SOURCES} {_EXPRESSION} returning".split()),
 }
 _STARTS = frozenset("select with values explain insert replace update delete create drop alter pragma".split())
+_LONE_ALIAS = re.compile(r"\w+[ \t]*\n\s*(?:where|join|left|inner|on|group|order|limit|union|except|intersect)\b", re.I)
 # Signs of Markdown at the start of a line: bullets before words (but not before a call); rules and tables.
 _BULLET = re.compile(r"[-*+>] +(?:[`\"'*]|[^\W\d](?!\w*\s*\())")
 _RULE = re.compile(r"//|/\s*(?:\n|\Z)|[-=*_+~|]{2,}\s*(?:\n|\Z)|\+-|\|(?!\|)")
@@ -39,6 +41,7 @@ _NUMBERED = re.compile(r"\d+[.)](?:\s|\Z)")
 class Before(Protocol):
     """What stands before a line. ``could_end``: it is whole without the line. ``has_operand``: so is its last part."""
 
+    kept: list[Token]
     clause: Clause
     has_operand: bool
 
@@ -59,12 +62,21 @@ def goes_on(text: str, token: Token, before: Before, *, marked: bool) -> bool:
         return _word_goes_on(text, token, clause, marked)
     if token.kind == "operator":
         if token.text == "(":
-            return marked or clause in ("insert", "write")
-        bullet = not marked and _BULLET.match(text, token.start)
-        return not (token.text == "." or bullet or _RULE.match(text, token.start))
+            return marked or clause in ("holder", "write")
+        if token.text == "." or _RULE.match(text, token.start):
+            return False
+        return marked or not _is_bullet(text, token, before)
     if token.kind == "number" and _NUMBERED.match(text, token.start):
         return False
     return marked and token.kind != "other"
+
+
+def _is_bullet(text: str, token: Token, before: Before) -> bool:
+    """Whether a sign that may be an operator begins an item of a list: columns before it ask for an operator."""
+    if _BULLET.match(text, token.start) is None:
+        return False
+    asks = before.clause == "select" or (before.clause == "condition" and before.kept[-1].kind in ("word", "name"))
+    return not asks or label_at(text, token.end + 1) or prose_line(text, token.end + 1)
 
 
 def _word_goes_on(text: str, token: Token, clause: Clause, marked: bool) -> bool:
@@ -72,7 +84,7 @@ def _word_goes_on(text: str, token: Token, clause: Clause, marked: bool) -> bool
     if word in _GO_ON[clause]:
         return not _is_english(text, token)
     if word in _STARTS or not marked:
-        return False
+        return clause == "from" and _LONE_ALIAS.match(text, token.start) is not None
     return not is_keyword(word) and not _is_english(text, token)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from custom_metrics.sql.reading.fences import Section, sections, unquoted
 from custom_metrics.sql.reading.objects import decoded
-from custom_metrics.sql.reading.quotes import quote_ends
+from custom_metrics.sql.reading.quotes import joined, quote_ends
 from custom_metrics.sql.reading.starts import Offered, Start, next_start
 from custom_metrics.sql.reading.statement import NotSql, Statement, read_statement
 
@@ -79,7 +79,7 @@ def _parts(passage: Passage) -> Iterator[str | Offer]:
         elif section.language is not None:
             yield from _parts(_fence(passage, section))
         else:
-            yield from _statements(passage._replace(text=section.text))
+            yield from _statements(passage._replace(text=joined(section.text)))
 
 
 def _fence(around: Passage, section: Section) -> Passage:
@@ -108,21 +108,18 @@ def _field(around: Passage, key: str, value: str) -> Passage:
 
 def _statements(passage: Passage) -> Iterator[str | Offer]:
     """The statements of text in which nothing is set apart from the rest."""
-    text, place = passage.text, 0
-    while start := next_start(text, place):
+    text, place, read_to = passage.text, 0, 0
+    while start := next_start(text, read_to):
         try:
             statement = _read(text, start, passage.marked)
         except NotSql as error:
-            after = max(error.place, start.place + 1)
-            yield text[place:after]
-            place = after
+            read_to = max(error.place, start.place + 1)
             continue
+        read_to = statement.read_to
         if _is_offered(start, statement, passage):
             yield text[place : statement.start]
             yield Offer(statement, _how_firmly(start, passage), passage.fenced)
-        else:
-            yield text[place : statement.end]
-        place = statement.end
+            place = statement.end
     yield text[place:]
 
 
@@ -147,7 +144,7 @@ def _read_to(text: str, start: Start, end: int, marked: bool) -> Statement:
     if start.quote not in ("'", '"') or "\\" not in quoted:
         return read_statement(text, start.place, end, marked=marked)
     string = decoded(quoted)
-    return read_statement(string, 0, len(string), marked=marked)._replace(start=start.place, end=end)
+    return read_statement(string, 0, len(string), marked=marked)._replace(start=start.place, end=end, read_to=end)
 
 
 def _how_firmly(start: Start, passage: Passage) -> Offered:

@@ -9,6 +9,7 @@ from custom_metrics.sql.reading.with_header import WithHeader
 
 _QUERIES = frozenset({"select", "with", "values"})
 _WRITES = frozenset({"insert", "replace", "update", "delete"})
+_HOLD_QUERIES = frozenset({"insert", "replace", "explain"})  # and CREATE ... AS
 _CLAUSES: dict[str, Clause] = {
     "select": "select",
     "from": "from",
@@ -116,7 +117,8 @@ class Progress:
         if word in ("select", "values", *_WRITES):
             self._main = self._main or word
         if not self.is_query:
-            self.clause = "insert" if {self._first, self._main} & {"insert", "replace"} else "write"
+            holds_query = word == "as" or {self._first, self._main} & _HOLD_QUERIES or self.clause == "holder"
+            self.clause = "holder" if holds_query else "write"
         elif word in _CLAUSES and not (word == "on" and self.clause == "select"):
             self.clause = _CLAUSES[word]
 

@@ -6,8 +6,15 @@ from collections.abc import Iterator
 
 _CLOSING = {"“": "”", "‘": "’", "«": "»"}
 _LONG = ("'''", '"""', "``")
+_SQL_STRING = re.compile(r"[\"'](?:select|with)\b", re.IGNORECASE)
+_SEAM = re.compile(r"([\"'])[ \t]*(?:\+[ \t]*)?\\?\n[ \t]*(?:\+[ \t]*)?[fr]?\1(?=[^\s\"',)])")
 _LONGEST = 4_000  # what is looked through for the end of a quote
 _MOST_NAMES = 40
+
+
+def joined(text: str) -> str:
+    """``text`` with strings of a program put together that stand on lines of their own: SQL never has two in a row."""
+    return _SEAM.sub("", text) if _SQL_STRING.search(text) else text
 
 
 def quote_ends(text: str, start: int, quote: str) -> Iterator[int]:

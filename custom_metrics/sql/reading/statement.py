@@ -31,14 +31,16 @@ _STRAY_QUOTE = re.compile(r"((['\"])[^'\"]*\2)\2{1,3}[\s})\].;`]*")
 
 
 class Statement(NamedTuple):
-    """``sql``, from ``start`` on; the text is read up to ``end``. Brackets around the whole of it are left out.
+    """``sql``, from ``start`` to ``end``. Brackets around the whole of it are left out.
 
-    ``whole``: nothing is open, and it selects from something. ``query``: it reads (SELECT, WITH, VALUES), and no more.
+    ``read_to``: where the next may begin; comments stand between. ``whole``: nothing is open, and it selects from
+    something. ``query``: it reads (SELECT, WITH, VALUES), and does no more.
     """
 
     sql: str
     start: int
     end: int
+    read_to: int
     whole: bool
     query: bool
 
@@ -72,10 +74,11 @@ class _Reader:
         self.is_open = False  # it ends in a string without end
 
     def read(self, start: int) -> Statement:
-        progress, gap = self.progress, []
+        progress, gap, read_to = self.progress, [], start
         for token in tokens(self.text, start, self.limit):
             if token.kind in ("space", "comment"):
                 gap.append(token)
+                read_to = token.end
                 continue
             if progress.kept and self._ends_before(token, new_line=any("\n" in passed.text for passed in gap)):
                 break
@@ -83,16 +86,17 @@ class _Reader:
             token = self._rest_of_string(token) if is_last else token
             self.all += [*gap, token]
             progress.take(token)
+            gap, read_to = [], token.end
             if is_last:
                 break
-            gap = []
         if progress.header and not progress.header.named:
-            raise NotSql(progress.kept[-1].end)
+            raise NotSql(read_to)
         kept = progress.unwrapped()
         return Statement(
             sql=written([token for token in self.all if kept[0].start <= token.start <= kept[-1].start]),
             start=kept[0].start,
             end=self.all[-1].end,
+            read_to=max(read_to, self.all[-1].end),
             whole=progress.could_end and not self.is_open and progress.selects_something,
             query=progress.is_query,
         )

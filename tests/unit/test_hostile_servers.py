@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.adapters.adapter import Adapter
 from fixtures.engines import EngineError, bounded_http
-from fixtures.engines.server import Server, served_models
+from fixtures.engines.server import Refused, Server, served_models
 from tests.vllm_stub import Fault, VllmStub
 from trainer.prompts import Prompt
 from trainer.study.base_model import load_tokenizer
@@ -199,3 +199,21 @@ def test_a_server_without_stop_tokens_gets_their_texts(engine_on):
     turn = choice(text=f"SELECT 1{end}user: more")
     assert dict(engine.generate(PROMPTS, BASE, max_new_tokens=4))[0]["reply"] == "SELECT 1"
     assert stub.requests[-1]["stop"] == engine._end_texts[:4]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [(body(b" "), *[b" "] * 400), LISTS["wait"], (body(b'{"choices":[]}'),)],
+    ids=["drips", "asks-to-wait", "damaged"],
+)
+def test_all_tries_of_a_question_end_together(parts, speaks, monkeypatch):
+    """Each try ends in time, and so do all of them together, however many there may be."""
+    monkeypatch.setattr(bounded_http, "LONGEST_WAIT_S", 10.0)
+    server = Server(speaks(*parts, pause=0.05), "none", EndpointSettings(retries=50, timeout_s=0.5), 1)
+    start = time.monotonic()
+    try:
+        with pytest.raises((Refused, EngineError)):
+            server.run(server.complete(model="m", prompt=[1], max_tokens=1))
+    finally:
+        server.close()
+    assert time.monotonic() - start < 10

@@ -85,7 +85,7 @@ def test_databases_that_are_missing_or_no_databases_are_all_named(check, tmp_pat
     text = "\n".join(lines)
     assert status == 1
     assert "! 1 databases are named and missing. Found: shop, zoo\n    gone: 1 questions" in text
-    assert "! 1 databases cannot be used" in text and "zoo.sqlite' is no SQLite database" in said(lines)
+    assert "! 1 databases cannot be used" in said(lines) and "zoo.sqlite' is no SQLite database" in said(lines)
 
 
 def test_queries_that_return_nothing_are_slow_or_hang_on_the_order_of_rows_are_named(check, monkeypatch, tmp_path):

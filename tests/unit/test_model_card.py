@@ -55,3 +55,18 @@ def test_no_card_tells_of_half_a_suite(card):
     assert card(entry("spider", 9, 10, complete=False)) == ""
     half = card(entry("spider", 9, 10, complete=False), entry("mmlu", 9, 10))
     assert "MMLU" in half and "Spider dev" not in half
+
+
+def test_what_others_wrote_is_text_on_the_hubs_page(tmp_path):
+    """An experiment may come from anybody."""
+    experiment = load_experiment("miniature")
+    (adapter,) = parse_adapters(["cfg1"], experiment, tmp_path)
+    hostile = "x`\n\n<img src=x onerror=alert(1)> [see](http://evil.example) | **b**"
+    base = experiment.base_model.model_copy(update={"id": hostile})
+    experiment = experiment.model_copy(update={"base_model": base})
+    found = summary(entry("mmlu", 9, 10)).model_copy(update={"note": hostile})
+    text = model_card(adapter, experiment, found, BUILT_IN).split("---", 2)[2]
+    shown = "x' <img src=x onerror=alert(1)> [see](http://evil.example) | **b**"
+    assert f"`{shown}`" in text and "x&#96; &#60;img src=x onerror" in text
+    rest = text.replace(f"`{shown}`", "")
+    assert "<img" not in rest and "](http" not in rest and "**b" not in rest

@@ -219,3 +219,13 @@ def test_transformers_serve_says_what_this_process_says(transformers_serve, run,
     result = run(transformers_serve, "-m", "mmlu", "--max-samples=2")
     assert result.returncode == 1
     assert "the server gives no log-probabilities" in result.stdout
+
+
+@pytest.mark.parametrize("more", [[], ["--replay"]], ids=["asked", "replayed"])
+def test_a_damaged_answer_store_is_one_line(more, run, serve, tmp_path):
+    (tmp_path / "results" / "miniature").mkdir(parents=True)
+    (tmp_path / "results" / "miniature" / "answers.sqlite").write_bytes(b"no database, and longer than a header" * 99)
+    ended = run(serve().url, "-m", "spider", "--max-samples=2", *more)
+    assert ended.returncode == 4
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert "is damaged or no answer store" in ended.stderr and "Move it away" in ended.stderr

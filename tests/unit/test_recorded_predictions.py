@@ -176,8 +176,6 @@ def entry(n, **fields):
         pytest.param(
             "p.sql", lines(*(f"{n}\t{sql}\tx" for n, sql in enumerate(GOLD))), "line 1 .* '0' and a tab", id="numbered"
         ),
-        pytest.param("p.csv", lines("sql", *GOLD), "p.csv' is not read as predictions: save them as", id="spreadsheet"),
-        pytest.param("p.xlsx", "PK\0", "p.xlsx' is not read as predictions: save them as", id="workbook"),
         pytest.param("p.json", json.dumps({"predictions": GOLD}), "they are called as 'shop-0000'", id="wrapped"),
     ],
 )

@@ -192,6 +192,27 @@ def test_missing_databases_are_told_together(tmp_path):
         opened(folder)
 
 
+def test_questions_without_databases_are_told_how_to_bring_them(tmp_path):
+    path = write_json(tmp_path / "Spider-Syn" / "dev.json", entries("SpiderSynQuestion"))
+    with pytest.raises(ExperimentError, match=r"Pass the folder that has the databases as --spider and, .*=FILE"):
+        opened(path.parent)
+
+
+def test_half_a_surrogate_pair_is_no_text(tmp_path):
+    folder = spider(tmp_path / "spider", dev=[entries()[0] | {"question": "How many\ud83d?"}])
+    with pytest.raises(ExperimentError, match=r"entry 0 .*ud83d.*surrogates not allowed\. Mend it"):
+        opened(folder)
+
+
+def test_a_zip_that_lies_in_the_folder_is_named(tmp_path):
+    shapes.zipped(spider(tmp_path / "spider"), tmp_path / "given.zip")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "given.zip").rename(tmp_path / "folder" / "spider.zip")
+    (tmp_path / "folder" / "q.xlsx").write_bytes(b"PK")
+    with pytest.raises(ExperimentError, match=r"Save q\.xlsx as CSV\. Pass .*: --spider=.*folder/spider\.zip$"):
+        open_spider(tmp_path / "folder")
+
+
 def test_databases_that_only_tables_json_knows_are_counted(tmp_path):
     folder = spider(tmp_path / "spider")
     for name in ("zoo", "shop"):

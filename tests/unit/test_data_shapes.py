@@ -70,6 +70,43 @@ def test_split(folder):
     return folder, "--spider-questions=test"
 
 
+def test_data_folder(folder):
+    """As some copies of Spider have its test split; its databases are above it."""
+    spider(folder, **{"test_data/dev": entries(), "test_data/tables": tables()})
+    write_json(folder / "dev.json", entries()[:1])
+    (folder / "database").rename(folder / "test_database")
+    return folder, "--spider-questions=test_data/dev.json"
+
+
+def variant_beside_spider(folder):
+    """The folder that is given has both below it, and Spider's tables.json."""
+    path = write_json(folder / "variant.json", entries())
+    spider(folder / "spider_data")
+    return folder, f"--spider-questions={path}"
+
+
+def no_exemplars(folder):
+    """All that there is to train on is asked, which is nothing to recorded predictions."""
+    return spider(folder, train_spider=entries())
+
+
+def damaged_training(folder):
+    return spider(folder, train_spider={"not": "a list"})
+
+
+def other_capitals(folder):
+    """Questions, tables.json and files that agree but for capitals."""
+    spider(folder, dev=[entry | {"db_id": entry["db_id"].upper()} for entry in entries()])
+    write_json(folder / "tables.json", [entry | {"db_id": entry["db_id"].title()} for entry in tables()])
+    return folder
+
+
+def bird_gold(folder):
+    root = bird_dev(folder)
+    (root / "dev.sql").write_text("".join(f"{sql}\t{db_id}\n" for db_id, _, sql in shapes.QUESTIONS))
+    return root / "dev.sql"
+
+
 def bird_dev(folder):
     root = folder / "dev_20240627"
     write_json(root / "dev.json", entries(query="SQL", further=bird))
@@ -100,6 +137,14 @@ def own_spreadsheet(folder):
     text = table_text(entries("Question", "Gold SQL", "Database"), ";", "\r\n")
     (folder / "questions.csv").write_bytes(text.encode("utf-8-sig"))
     return folder / "questions.csv"
+
+
+def own_tabs(folder):
+    folder.mkdir()
+    for name in shapes.SCRIPTS:
+        shapes.database(folder / f"{name}.sqlite")
+    (folder / "questions.tsv").write_text(table_text(entries("Question", "SQL Query", "Database"), "\t", "\r\n"))
+    return folder
 
 
 def own_lines(folder):
@@ -135,6 +180,13 @@ SHAPES = {
     spider_dk: "Spider-DK",
     spider_realistic: "spider-realistic",
     test_split: "Spider test",
+    test_data_folder: "Spider test",
+    variant_beside_spider: "variant",
+    no_exemplars: "Spider dev",
+    damaged_training: "Spider dev",
+    other_capitals: "Spider dev",
+    bird_gold: "BIRD dev",
+    own_tabs: "data",
     bird_dev: "BIRD dev",
     bird_mini_dev: "BIRD mini-dev",
     own_spreadsheet: "data",
@@ -142,7 +194,7 @@ SHAPES = {
     nested_zip: "Spider dev",
     windows_zip: "Spider dev",
 }
-test_split.__test__ = False
+test_split.__test__ = test_data_folder.__test__ = False
 
 
 @pytest.fixture

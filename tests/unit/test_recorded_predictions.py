@@ -52,6 +52,9 @@ def read(path, text, encoding="utf-8"):
         pytest.param(
             "p.jsonl", lines(*(json.dumps({"index": n, "sql": s}) for n, s in enumerate(GOLD)), ""), id="json-lines"
         ),
+        pytest.param(
+            "p.json", lines(*(json.dumps({"index": n, "sql": s}) for n, s in enumerate(GOLD))), id="json-lines-as-json"
+        ),
     ],
 )
 def test_every_form_says_the_same(name, text, tmp_path):
@@ -108,6 +111,8 @@ def test_a_last_question_without_sql_keeps_its_blank_line(tmp_path):
             id="with-and-quotes",
         ),
         pytest.param([*GOLD, GOLD[-1]], "line 7 is the first without a question", id="one-too-many-at-the-end"),
+        pytest.param([*GOLD[:1], "", *GOLD[1:]], "line 2 is the first that does not fit: it is blank", id="blank"),
+        pytest.param([*GOLD[:4], "SELECT 1", *GOLD[4:]], "line 5 is the first .* reads no table", id="no-table"),
         pytest.param(GOLD[:-1], "question 'zoo-0005' is the first without a line", id="one-too-few-at-the-end"),
     ],
 )
@@ -161,7 +166,17 @@ def entry(n, **fields):
         pytest.param("p.jsonl", '"SELECT 1"\n', "line 1 is no prediction", id="bare-text"),
         pytest.param("p.json", "3", "neither a list nor an object of predictions but int", id="no-list"),
         pytest.param("p.json", '["SELECT 1", 3]', "entry 1 is no prediction: 3", id="number-in-list"),
-        pytest.param("p.json", "{", "p.json' cannot be read: Expecting", id="cut-off"),
+        pytest.param("p.json", "{", "p.json' cannot be read: it is no JSON: Expecting", id="cut-off"),
+        pytest.param(
+            "p.txt",
+            lines(*(f"{db_id}\t{sql}" for db_id, sql in zip(DATABASES, GOLD, strict=True))),
+            "line 1 has its SQL behind 'shop' and a tab: put the SQL first",
+            id="database-first",
+        ),
+        pytest.param(
+            "p.sql", lines(*(f"{n}\t{sql}\tx" for n, sql in enumerate(GOLD))), "line 1 .* '0' and a tab", id="numbered"
+        ),
+        pytest.param("p.json", json.dumps({"predictions": GOLD}), "they are called as 'shop-0000'", id="wrapped"),
     ],
 )
 def test_what_cannot_be_taken_is_named(name, text, said, tmp_path):

@@ -54,6 +54,7 @@ def _in_one(folder: Path) -> dict[str, tuple[Path, ...]]:
 
 def _files(folder: Path) -> list[Path]:
     paths = [path for path in _shown(folder) if path.suffix.lower() in DATABASE_SUFFIXES and path.is_file()]
+    paths.sort(key=lambda path: DATABASE_SUFFIXES.index(path.suffix.lower()))  # of one name the .sqlite counts
     return [path for path in paths if path.name != "Thumbs.db"]  # Windows' own
 
 

@@ -8,6 +8,8 @@ from trainer.study.experiment import ExperimentError
 from trainer.study.outside import read_json
 
 REMEDY = 'Download Spider and pass --spider DIR_OR_ZIP (see README, "Data").'
+# Of databases that are not beside the questions.
+ELSEWHERE = "Pass the folder that has the databases as --spider and, where they lie elsewhere, --spider-questions=FILE."
 DAMAGED = "The copy is damaged; download Spider again."
 
 T = TypeVar("T")

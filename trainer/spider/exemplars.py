@@ -34,7 +34,8 @@ def exemplars(spider: SpiderFolder, experiment: Experiment, num_shots: int | Non
     found = _listed(spider, experiment.spider.exemplars) or _drawn(spider, experiment.seed, wanted)
     if len(found) < wanted:
         raise SpiderDataError(
-            f"{wanted} exemplars wanted, {len(found)} found. Lower spider.num_shots or list more exemplars."
+            f"{wanted} exemplars wanted, {len(found)} found that are not asked. Pass --shots={len(found)}, or bring "
+            "more training questions or exemplars."
         )
     return found[:wanted]
 

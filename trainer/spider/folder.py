@@ -1,14 +1,14 @@
 """Questions, schemas and databases as they lie on disk, in a folder or a zip: Spider, its variants, BIRD, own ones."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainer.spider.archive import unpack
 from trainer.spider.database_schema import read_schema
 from trainer.spider.databases import find_databases, folders_in
-from trainer.spider.entries import REMEDY, SpiderDataError
+from trainer.spider.entries import ELSEWHERE, REMEDY, SpiderDataError
 from trainer.spider.question import DATABASE_SUFFIXES, SpiderQuestion
 from trainer.spider.question_files import (
     GOLD_SUFFIXES,
@@ -19,6 +19,7 @@ from trainer.spider.question_files import (
     gold_files,
     load_questions,
     question_files,
+    split_of,
     training_files,
 )
 from trainer.spider.schema import Schema, load_schemas
@@ -77,7 +78,9 @@ class SpiderFolder:
             hint = did_you_mean(db_id, self.databases)
             missing = sum(not self.databases.get(name) for name in {question.db_id for question in self._asked})
             more = f" {missing} databases are missing in all." if missing > 1 else ""
-            raise SpiderDataError(f"Spider database {db_id!r} not found: no file {str(path)!r}.{more}{hint} {REMEDY}")
+            raise SpiderDataError(
+                f"Spider database {db_id!r} not found: no file {str(path)!r}.{more}{hint} {ELSEWHERE}"
+            )
         return self.databases[db_id]
 
     @property
@@ -87,7 +90,7 @@ class SpiderFolder:
 
     @functools.cached_property
     def _asked(self) -> list[SpiderQuestion]:
-        return load_questions(self.questions, self._only_database)
+        return self._spelt(load_questions(self.questions, self._only_database))
 
     @functools.cached_property
     def _dev(self) -> list[SpiderQuestion]:
@@ -102,8 +105,15 @@ class SpiderFolder:
                 f"{TRAINING[0]} not found in {str(self.root)!r}, nor {', '.join(TRAINING[1:])}: there are no questions "
                 "to train on or to draw exemplars from. Bring one, or train on other data first."
             )
-        read = {path: load_questions(path, self._only_database) for path in found}
+        read = {path: self._spelt(load_questions(path, self._only_database)) for path in found}
         return [question for path, questions in read.items() for question in self._placed(path, questions)]
+
+    def _spelt(self, questions: list[SpiderQuestion]) -> list[SpiderQuestion]:
+        """The questions, databases named as their files are where that is in other capitals."""
+        files = _by_small_letters(self.databases)
+        names = {question.db_id for question in questions} - self.databases.keys()
+        other = {name: files[name.casefold()] for name in names if name.casefold() in files}
+        return [replace(q, db_id=other[q.db_id]) if q.db_id in other else q for q in questions] if other else questions
 
     def _placed(self, path: Path, questions: list[SpiderQuestion]) -> list[SpiderQuestion]:
         """The questions of a file once the schema of each is known. Raises SpiderDataError."""
@@ -113,7 +123,7 @@ class SpiderFolder:
             more = f" ({len(unknown)} questions are on {len(names)} such databases)" if len(unknown) > 1 else ""
             raise SpiderDataError(
                 f"{str(path)!r}: question {first.index} is on database {first.db_id!r}, which neither tables.json nor "
-                f"a file in {str(self.root)!r} has{more}.{did_you_mean(first.db_id, self.databases)}"
+                f"a file in {str(self.root)!r} has{more}.{did_you_mean(first.db_id, self.databases)} {ELSEWHERE}"
             )
         for db_id in {question.db_id for question in questions} - self.schemas.keys():
             self.schemas[db_id] = read_schema(db_id, self.databases[db_id][0])
@@ -150,14 +160,23 @@ def open_spider(source: str | Path, questions: str = "", *, evidence: bool = Tru
 def _opened(folder: Path, questions: str, evidence: bool) -> SpiderFolder:
     root = _data_folder(folder, questions)
     chosen = choose_file(root, questions)
-    split = next((name for name in ("test", "train") if chosen.name.startswith(name)), "dev")
+    split = split_of(chosen)
     # A file of questions that lies elsewhere may have brought databases, as Spider-DK does.
     places = list(dict.fromkeys([chosen.parent, root]))
     databases: dict[str, tuple[Path, ...]] = {}
     for place in places:
         databases = find_databases(place, split) | databases
     tables = next((found for place in places for found in [_tables(place, split)] if found), None)
-    return SpiderFolder(root, load_schemas(tables) if tables else {}, chosen, databases, evidence, tables)
+    files = _by_small_letters(databases)
+    schemas = load_schemas(tables) if tables else {}
+    schemas = {name if name in databases else files.get(name.casefold(), name): of for name, of in schemas.items()}
+    return SpiderFolder(root, schemas, chosen, databases, evidence, tables)
+
+
+def _by_small_letters(databases: Iterable[str]) -> dict[str, str]:
+    """Names by their small letters, without those of which several differ in capitals alone."""
+    names = [name.casefold() for name in databases]
+    return {small: name for small, name in zip(names, databases, strict=True) if names.count(small) == 1}
 
 
 def _tables(folder: Path, split: str) -> Path | None:
@@ -173,17 +192,18 @@ def _data_folder(folder: Path, questions: str) -> Path:
         SpiderDataError: there are several.
     """
     names = (questions, *(f"{questions}{suffix}" for suffix in SUFFIXES)) if questions else STANDARD
+    if Path(questions).is_absolute():
+        names = ()  # it is in no folder by that name
 
     def has_questions(place: Path) -> bool:
         if any((place / name).is_file() for name in names):
             return True
         return not questions and bool(question_files(place) or gold_files(place))
 
-    def has_databases(place: Path) -> bool:
-        return _tables(place, "dev") is not None or bool(find_databases(place))
-
-    elsewhere = questions and resolve(questions).is_file()
-    found = _below(folder, has_questions) or (_below(folder, has_databases) if elsewhere else [])
+    found = _below(folder, has_questions)
+    if not found and questions and resolve(questions).is_file():
+        # Databases are found some levels below, tables.json is not.
+        found = _below(folder, lambda place: _tables(place, "dev") is not None) or [folder]
     if len(found) > 1:
         shown = ", ".join(repr(str(place)) for place in found[:4])
         raise SpiderDataError(f"{len(found)} folders in {str(folder)!r} hold questions: {shown}. Pass one of them.")

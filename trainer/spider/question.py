@@ -49,6 +49,7 @@ def read_question(index: int, entry: Mapping[str, Any], *, database: str = "", t
     missing = [name for name in ("question", "query") if not found.get(name) and (told or name != "question")]
     if missing or not db_id:
         raise ValueError(_lacks(missing[0] if missing else "db_id", entry))
+    "".join(found.values()).encode()  # half a surrogate pair, which JSON can hold, is no text
     difficulty = " ".join(found.get("difficulty", "").lower().split())
     return SpiderQuestion(
         index, db_id, found.get("question", ""), found["query"], found.get("evidence", "").strip(), difficulty
@@ -87,6 +88,9 @@ def _letters(name: str) -> str:
 
 
 def _lacks(field: str, entry: Mapping[str, Any]) -> str:
+    blank = [name for name in entry if isinstance(name, str) and _letters(name) in NAMES[field]]
+    if blank:
+        return f"has no text in {blank[0]!r}"
     others = ", ".join(name for name in NAMES[field] if name != _letters(field))
     return f"lacks {field!r} (or {others}); it has {', '.join(map(str, entry))[:300] or 'nothing'}"
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from trainer.spider.question import SpiderQuestion, has_sql, is_question, named_
 from trainer.study.experiment import resolve
 from trainer.study.outside import parse_json, read_exactly, read_lines, read_text
 
-SUFFIXES = (".json", ".jsonl", ".csv")
+SUFFIXES = (".json", ".jsonl", ".csv", ".tsv")
 GOLD_SUFFIXES = (".sql", ".txt")
 # What is asked unless another file is named: Spider's and BIRD's dev split, and of mini-dev the SQLite one.
 STANDARD = ("dev.json", "mini_dev_sqlite.json", "dev.jsonl", "dev.csv")
@@ -19,8 +20,9 @@ TRAINING = ("train_spider.json", "train.json", "train.jsonl", "train.csv")
 _OTHERS = "train_others.json"
 _DELIMITERS = (",", ";", "\t")
 _BEGINNING = 1 << 16  # bytes that hold a table's titles
+_MOST_FILES = 100
 _MOST_BYTES = 1 << 28  # of a file that nobody named; Spider's training questions have 24 million
-_SPREADSHEETS = (".xlsx", ".xls", ".ods", ".tsv")
+_SPREADSHEETS = (".xlsx", ".xls", ".ods")
 
 
 def load_questions(path: Path, database: str = "") -> list[SpiderQuestion]:
@@ -57,6 +59,13 @@ def _with_gold(path: Path, entries: list[tuple[str, Any]]) -> list[tuple[str, An
 def _joined(entry: Any, gold: Mapping[str, str]) -> Any:
     """An entry with its gold SQL, and with the database that stands there where it names none."""
     return {"db_id": gold["db_id"], **entry, "query": gold["query"]} if isinstance(entry, Mapping) else entry
+
+
+def split_of(path: Path) -> str:
+    """``dev``, ``test`` or ``train``: by the file's name; Spider's ``test_data/dev.json`` is of the test split."""
+    if path.parent.name == "test_data":
+        return "test"
+    return next((name for name in ("test", "train") if path.name.lower().startswith(name)), "dev")
 
 
 def training_files(folder: Path) -> list[Path]:
@@ -107,13 +116,23 @@ def choose_file(folder: Path, named: str = "") -> Path:
             f"{len(found)} files of questions in {str(folder)!r}: {names}. "
             f"Choose one: --spider-questions={found[0].name}"
         )
-    kinds = (*SUFFIXES, *_SPREADSHEETS)
-    others = [path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in kinds]
-    seen = f" No questions with SQL can be read out of {', '.join(others[:5])}." if others else ""
     raise SpiderDataError(
         f"Spider not found in {str(folder)!r} (no dev.json). {REMEDY} Own questions: a CSV, JSON or JSONL file with "
-        f"the columns question, sql and db_id, beside their databases.{seen}"
+        f"the columns question, sql and db_id, beside their databases.{_seen(folder)}"
     )
+
+
+def _seen(folder: Path) -> str:
+    """What lies in a folder in which no questions were found, and what can be done with it."""
+    paths = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    others = [path.name for path in paths if path.suffix.lower() in SUFFIXES]
+    said = [f"No questions with SQL can be read out of {', '.join(others[:5])}."] if others else []
+    for path in paths[:_MOST_FILES]:
+        if path.suffix.lower() in _SPREADSHEETS:
+            said.append(f"Save {path.name} as CSV.")
+        elif path.suffix.lower() == ".zip":
+            said.append(f"Pass what is packed in it: --spider={shlex.quote(str(path))}")
+    return "".join(f" {sentence}" for sentence in said)
 
 
 def _named(folder: Path, named: str) -> Path:
@@ -129,7 +148,7 @@ def _holds_questions(path: Path) -> bool:
     try:
         if path.stat().st_size > _MOST_BYTES:
             return False
-        if path.suffix.lower() != ".csv":
+        if path.suffix.lower() not in (".csv", ".tsv"):
             return any(is_question(entry) for _, entry in _read(path))
         with path.open("rb") as file:
             delimiter, text = _table(file.read(_BEGINNING).decode("utf-8-sig", errors="replace"))
@@ -141,7 +160,7 @@ def _holds_questions(path: Path) -> bool:
 
 def _read(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every entry and where it stands. Raises SpiderDataError."""
-    readers = {".json": _read_json, ".jsonl": _read_json_lines, ".csv": _read_csv}
+    readers = {".json": _read_json, ".jsonl": _read_json_lines, ".csv": _read_csv, ".tsv": _read_csv}
     try:
         yield from readers.get(path.suffix.lower(), _read_gold)(path)
     except FileNotFoundError:

@@ -13,13 +13,14 @@ from custom_metrics.sql.reading.offers import Offer
 from custom_metrics.sql.reading.starts import Offered
 
 _ALTERNATIVE = re.compile(
-    r"\A[\W\d_]*(?:or\b|if (?:you|we|the|there|this|that|it|ties|your|only|any)\b|in case\b|similarly\b)"
+    r"\A[\W\d_]*(?:or\b|oder\b|to also\b|if (?:you|we|the|there|this|that|it|ties|your|only|any)\b|in case\b|similarly\b)"
     r"|\balternat|\banother (?:way|approach|option|query|version|method|solution|possib)"
     r"|\b(?:can|could|may|might) also\b|\balso (?:works?|possible|be )|\bequivalent|\boptional"
     r"|\bvariation|\b(?:option|approach|method|version|variant|solution) #?(?:[2-9b]|two|ii)\b"
     r"|\bfor (?:example|reference|comparison)|\b(?:mysql|mariadb|postgres\w*|sql server|t-sql|oracle)\b|\be\.g\."
-    r"|\b(?:better performance|more efficient|second best)\b|\bto also\b"
-    r"|\btambién\b|\botra (?:forma|manera|opción)|\bauch\b|\boder\b|\baussi\b|\bautre (?:façon|option)|或者|另一种",
+    r"|\b(?:better performance|more efficient|second best)\b"
+    r"|\btambién (?:se )?pued|\botra (?:forma|manera|opción)|\bk[aö]nn\w*\b.{1,20}\bauch\b|\bpou\w+ aussi\b"
+    r"|\bautre (?:façon|option)|或者|另一种",
     re.IGNORECASE,
 )
 _FINAL = re.compile(

@@ -54,12 +54,21 @@ def name_columns(select: exp.Select, scope: Scope, known: Known) -> None:
             continue
         name = column.name.lower()
         if _is_quoted_text(column):
-            column.replace(exp.Literal.string(column.name))
+            _put(column, exp.Literal.string(column.name))
         elif not column.table and name in new_names and column.find_ancestor(exp.Order, exp.Having, exp.Group):
-            column.replace(exp.Var(this=write(new_names[name])))
+            _put(column, exp.Var(this=write(new_names[name])))
         else:
             qualifier = column.table.lower() or _owner(name, local, scope, known)
-            column.replace(exp.Var(this=_full_name(name, scope.get(qualifier))))
+            _put(column, exp.Var(this=_full_name(name, scope.get(qualifier))))
+
+
+def _put(column: exp.Column, new: exp.Expression) -> None:
+    """Put ``new`` in the column's place. sqlglot's ``replace`` numbers all of a list anew for each of its columns."""
+    if column.index is None:
+        column.replace(new)
+        return
+    column.parent.args[column.arg_key][column.index] = new
+    new.parent, new.arg_key, new.index = column.parent, column.arg_key, column.index
 
 
 def _is_quoted_text(column: exp.Column) -> bool:

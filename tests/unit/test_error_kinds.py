@@ -158,3 +158,11 @@ def test_what_the_database_refuses_has_a_class_and_is_seen_to_fail(tiny_database
     analysis = classify_error(gold.gold_sql, predicted_sql, error_kind=verdict.error_kind, reason=verdict.reason)
     assert analysis == (error_class, verdict.reason)
     assert error_class in VISIBLE
+
+
+@pytest.mark.parametrize("part", ["WHERE age IN ({})", "WHERE max({}) > 3", "ORDER BY coalesce({})"])
+def test_a_list_of_many_columns_is_classed_in_bounded_time(part):
+    query = "SELECT name FROM singer " + part.format(", ".join(["age"] * 10_000))
+    start = time.process_time()
+    assert compare(query, f"{query} LIMIT 1").error_class is ErrorClass.ORDER
+    assert time.process_time() - start < 8

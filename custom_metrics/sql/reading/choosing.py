@@ -13,22 +13,26 @@ from custom_metrics.sql.reading.offers import Offer
 from custom_metrics.sql.reading.starts import Offered
 
 _ALTERNATIVE = re.compile(
-    r"\A[\W\d_]*(?:or\b|if (?:you|we|the|there|ties|your|only|any)\b|in case\b|similarly\b)"
+    r"\A[\W\d_]*(?:or\b|oder\b|to also\b|if (?:you|we|the|there|this|that|it|ties|your|only|any)\b|in case\b|similarly\b)"
     r"|\balternat|\banother (?:way|approach|option|query|version|method|solution|possib)"
     r"|\b(?:can|could|may|might) also\b|\balso (?:works?|possible|be )|\bequivalent|\boptional"
     r"|\bvariation|\b(?:option|approach|method|version|variant|solution) #?(?:[2-9b]|two|ii)\b"
     r"|\bfor (?:example|reference|comparison)|\b(?:mysql|mariadb|postgres\w*|sql server|t-sql|oracle)\b|\be\.g\."
-    r"|或者|另一种",
+    r"|\b(?:better performance|more efficient|second best)\b"
+    r"|\btambién (?:se )?pued|\botra (?:forma|manera|opción)|\bk[aö]nn\w*\b.{1,20}\bauch\b|\bpou\w+ aussi\b"
+    r"|\bautre (?:façon|option)|或者|另一种",
     re.IGNORECASE,
 )
 _FINAL = re.compile(
     r"\bfinal|\banswer|\bcorrect(?:ed|ion)?\b|\bfixed|\brevised|\bshould (?:be|have)\b"
     r"|\b(?:above|previous|that|this|it)\b.{1,40}\b(?:wrong|incorrect|not (?:quite )?(?:right|correct))\b"
-    r"|\b(?:wait|oops|sorry|actually|mistake|boxed)\b|最终|修正|更正",
+    r"|\b(?:wait|oops|sorry|actually|boxed)\b|(?<!common )\bmistake|\bkorr(?:igiert|ektur)|\bcorregid|\bcorrigé"
+    r"|最终|修正|更正",
     re.IGNORECASE,
 )
 _PIECE = re.compile(
-    r"\bexpla(?:in|nation)|\bverify|\bdouble-check|\b(?:to|let's|can) (?:check|test|see)\b|\bdebug"
+    r"\btest (?:it|this|the)\b|\bcommon (?:mistake|error)|\bthan:"
+    r"|\bexpla(?:in|nation)|\bverify|\bdouble-check|\b(?:to|let's|can) (?:check|test|see)\b|\bdebug"
     r"|\bbreak(?:ing|down)|\b(?:inner|outer|sub-?) ?query\b|\bthis part\b|\bsame (?:result|as)"
     r"|\b(?:incorrect|wrong|bad)(?: (?:sql|query|version|answer))?:|\bnot correct:"
     r"|\bwould be (?:wrong|incorrect)|\bunlike\b|\brather than\b"

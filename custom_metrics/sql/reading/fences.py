@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from custom_metrics.sql.reading.lexer import SQL_STRING
 from custom_metrics.sql.reading.objects import OBJECT_START, Field, read_object
 
 _FENCE = re.compile(r"(?P<mark>`{3,}|~{3,})")
@@ -15,7 +16,7 @@ _LANGUAGE = re.compile(
 _INFO = re.compile(r"[ \t]*\w")
 _SQL_START = re.compile(r"(?:select|with|values|insert|update|delete|explain)\Z", re.IGNORECASE)
 _MAY_BE_SQL = re.compile(r"select|with|values|insert|update|delete|create|drop|alter", re.IGNORECASE)
-_OPENING = re.compile(rf"{_FENCE.pattern}|(?P<object>{OBJECT_START.pattern})")
+_OPENING = re.compile(rf"{SQL_STRING}|{_FENCE.pattern}|(?P<object>{OBJECT_START.pattern})")
 # Quoted lines, and the prompts of SQLite's and other shells.
 _QUOTED_LINES = re.compile(r"(?:^[ \t]*>.*(?:\n|\Z))+", re.MULTILINE)
 _QUOTE_MARK = re.compile(r"^[ \t]*>[ \t]?", re.MULTILINE)
@@ -40,6 +41,9 @@ def sections(text: str) -> Iterator[Section]:
     """The parts of ``text`` in order: each a fence, an object that may hold SQL, or plain text."""
     plain = place = 0
     while opening := _OPENING.search(text, place):
+        if opening["string"]:
+            place = opening.end()
+            continue
         if opening["object"]:
             fields, place = read_object(text, opening.start())
             if any(_MAY_BE_SQL.search(field.value) for field in fields):

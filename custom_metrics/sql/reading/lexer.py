@@ -10,9 +10,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+# A string of SQL in text that is not known to be SQL yet: what looks like a mark in it is none.
+SQL_STRING = r"(?P<string>(?:[=<>(,]|\b(?i:like|glob|in)\b)\s{0,3}'[^'\n]{0,200}')"
+
 # Quotes that typography, HTML and JSON make of ' and ". Their length is bounded: an opening one that never closes must
 # not be looked for at every place. SQLite's own quotes need no bound, as the next one of a kind always closes.
-_FOREIGN_STRING = r"""´[^´\n]{0,500}´ | [‘’][^‘’\n]{0,500}’ | ＇[^＇\n]{0,500}＇
+_FOREIGN_STRING = r"""´[^´\n]{0,500}´ | [‘’](?:[^‘’\n]|(?<=\w)’(?=\w)){0,500}’ | ＇[^＇\n]{0,500}＇
     | \\'(?:[^'\\\n]|\\[^'\n]){0,500}\\'
     | &(?:\#0*39|\#x27|apos|lsquo|rsquo);.{0,500}?&(?:\#0*39|\#x27|apos|rsquo);"""
 _FOREIGN_NAME = r"""[“”„][^“”\n]{0,500}[”“] | ＂[^＂\n]{0,500}＂ | \\"(?:[^"\\\n]|\\[^"\n]){0,500}\\"

@@ -35,6 +35,8 @@ _LABEL_END = re.compile(r" ?(?::(?![:=\w])|：)")
 _LONG_LABEL_END = re.compile(r"(?: [^\W\d_]+){0,2}:(?![:=\w])")
 _SENTENCE_STARTS = frozenset("in as on or and".split())
 _SENTENCE = re.compile(r"[A-Z][a-z]+ [^\n]*\.[ \t]*(?:\n|\Z)")
+# "or" between two queries; within one, SELECT never stands behind it without a bracket.
+_OTHER_QUERY = re.compile(r"or\b[^\n()]{0,30}\n\s*(?:select|with)\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"\d+[.)](?:\s|\Z)")
 
 
@@ -90,6 +92,8 @@ def _word_goes_on(text: str, token: Token, clause: Clause, marked: bool) -> bool
 
 def _is_english(text: str, token: Token, *, may_be_label: bool = True) -> bool:
     """A line of English or a label. One that begins with a keyword in capitals is SQL, whatever follows."""
+    if _OTHER_QUERY.match(text, token.start):
+        return True
     if is_keyword(token.text) and token.text.isupper():
         return False
     if may_be_label and _is_label(text, token):

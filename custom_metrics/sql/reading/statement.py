@@ -23,6 +23,8 @@ _JOINTS = frozenset({",", "(", "-", "as"})
 # In a condition these are SQL gone wrong ("WHERE age is the highest"), unless a value stands before them.
 _WORD_JOINTS = frozenset({"and", "or", "is", "in", "on", "not", "like", "with"})
 _CELL_END = re.compile(r"\|[ \t]*(?:\n|\Z)")
+_SLASHES = re.compile(r"//+ +[^\W\d]")  # the comment of another language
+_OTHER_SCRIPT = re.compile(r"[^\W\da-zA-Z\u00c0-\u024f]+\Z")
 _REMARK = re.compile(r"\(\d+ [a-z]+\)", re.IGNORECASE)  # (6 rows)
 _SENTENCE_END = re.compile(r"\.(?:\s*\Z|[\"'_)]|\*\*|\s*\n|\s+(?=[A-Z]))")
 _TEXT_END = re.compile(r"\.\s*\Z")
@@ -72,6 +74,7 @@ class _Reader:
         self.progress = Progress()
         self.all: list[Token] = []
         self.is_open = False  # it ends in a string without end
+        self.script_seen = False  # it has a word without Latin letters
 
     def read(self, start: int) -> Statement:
         progress, gap, read_to = self.progress, [], start
@@ -86,6 +89,7 @@ class _Reader:
             token = self._rest_of_string(token) if is_last else token
             self.all += [*gap, token]
             progress.take(token)
+            self.script_seen = self.script_seen or _OTHER_SCRIPT.match(token.text) is not None
             gap, read_to = [], token.end
             if is_last:
                 break
@@ -112,9 +116,16 @@ class _Reader:
             return True
         if progress.is_bracketed:
             return token.lower not in _AFTER_BRACKETS
+        if (new_line or not self.marked) and self._changes_script(token):
+            return True
         if new_line:
             return not goes_on(self.text, token, progress, marked=self.marked)
         return not self.marked and self._turns_to_english(token)
+
+    def _changes_script(self, token: Token) -> bool:
+        """Whether prose begins at ``token`` that needs no word of English: Chinese, say, behind a query without any."""
+        is_other = token.kind == "word" and not self.script_seen and _OTHER_SCRIPT.match(token.text) is not None
+        return is_other and self.progress.could_end and self.progress.clause != "select"
 
     def _check_beginning(self, token: Token) -> None:
         """Raises NotSql where ``token`` shows that what was read, SELECT or WITH, was a word of English."""
@@ -133,6 +144,7 @@ class _Reader:
         if not self.progress.has_operand:
             return False
         is_adjacent = self.progress.kept[-1].end == token.start
+        takes_no_name = self.progress.clause in ("condition", "tail")
         if token.kind == "other" or (token.raw == "–" and self.progress.clause in ("from", "tail")):
             return True
         if token.text == ".":
@@ -142,7 +154,9 @@ class _Reader:
             return _CELL_END.match(self.text, token.start, self.limit) is not None
         if token.text == "(":
             return _REMARK.match(self.text, token.start, self.limit) is not None
-        return is_adjacent and token.kind == "name" and token.text[0] == "["
+        if token.text == "/":
+            return self.progress.could_end and _SLASHES.match(self.text, token.start, self.limit) is not None
+        return (is_adjacent or takes_no_name) and token.kind == "name" and token.text[0] == "["
 
     def _word_turns_to_english(self, token: Token) -> bool:
         if self.progress.has_operand:

@@ -3,18 +3,24 @@
 import functools
 import re
 
+from custom_metrics.sql.reading.lexer import SQL_STRING
+
 _THOUGHT = r"think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis|seed:think"
 # Whatever way a model marks its thoughts; one without an end has no answer behind it, unless a tag opens the answer.
 _THOUGHTS = re.compile(
-    rf"<(?P<tag>{_THOUGHT})>.*?(?:</(?P=tag)>|(?=<(?:answer|final_answer|solution|sql)>)|\Z)"
+    rf"{SQL_STRING}|<(?P<tag>{_THOUGHT})>.*?(?:</(?P=tag)>|(?=<(?:answer|final_answer|solution|sql)>)|\Z)"
     r"|\[THINK\].*?(?:\[/THINK\]|\Z)|◁think▷.*?(?:◁/think▷|\Z)"
+    r"|<\|(?P<word>think(?:ing)?|thought|reasoning)\|>.*?(?:<\|/(?P=word)\|>|\Z)"
     r"|<\|begin_of_thought\|>.*?(?:<\|end_of_thought\|>|\Z)|<\|START_THINKING\|>.*?(?:<\|END_THINKING\|>|\Z)"
     r"|<\|channel\|>\s*analysis\b.*?(?:<\|end\|>|(?=<\|start\|>)|\Z)",
     re.IGNORECASE | re.DOTALL,
 )
 # The opening mark often is part of the prompt.
-_END_OF_THOUGHTS = re.compile(rf"</(?:{_THOUGHT})>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>", re.IGNORECASE)
+_END_OF_THOUGHTS = re.compile(
+    rf"{SQL_STRING}|</(?:{_THOUGHT})>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>", re.IGNORECASE
+)
 _MARK = re.compile(
+    rf"{SQL_STRING}|"
     r"<[|｜](?P<name>[^<>|｜\n]{1,40})[|｜]>|</?s>|<(?:bos|eos)>|<(?P<gemma>start|end)_of_turn>|\[/?INST\]|<</?SYS>>"
     r"|\[/?(?:TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CONTENT)\]"
 )
@@ -27,10 +33,14 @@ _ANSWERS = frozenset({"assistant", "model"})
 
 def answering_turn(reply: str) -> str:
     """The first turn in ``reply`` that is the model's own and says something."""
-    text = _END_OF_THOUGHTS.split(_THOUGHTS.sub("\n", reply))[-1]
+    text = _THOUGHTS.sub(lambda found: found["string"] or "\n", reply)
+    ends = [found.end() for found in _END_OF_THOUGHTS.finditer(text) if not found["string"]]
+    text = text[ends[-1] :] if ends else text
     said: list[str] = []
     role, place = "assistant", 0
     for mark in _MARK.finditer(text):
+        if mark["string"]:
+            continue
         if role in _ANSWERS and place < mark.start():
             said.append(text[place : mark.start()])
         place = mark.end()

@@ -13,8 +13,9 @@ from custom_metrics.sql.reading.offers import Offer
 from custom_metrics.sql.reading.starts import Offered
 
 _ALTERNATIVE = re.compile(
-    r"\A[\W\d_]*(?:or\b|oder\b|to also\b|if (?:you|we|the|there|this|that|it|ties|your|only|any)\b|in case\b|similarly\b)"
-    r"|\balternat|\banother (?:way|approach|option|query|version|method|solution|possib)"
+    r"\A[\W\d_]*(?:or\b|oder\b|to also\b|if (?:you|we|the|there|this|that|it|ties|your|only|any)\b"
+    r"|in case\b|similarly\b)"
+    r"|\balternat|\banother (?:way|approach|option|query|version|method|solution|example|possib)"
     r"|\b(?:can|could|may|might) also\b|\balso (?:works?|possible|be )|\bequivalent|\boptional"
     r"|\bvariation|\b(?:option|approach|method|version|variant|solution) #?(?:[2-9b]|two|ii)\b"
     r"|\bfor (?:example|reference|comparison)|\b(?:mysql|mariadb|postgres\w*|sql server|t-sql|oracle)\b|\be\.g\."
@@ -43,8 +44,8 @@ _NAMED = re.compile(r"\bfinal|\bboxed\b|<answer", re.IGNORECASE)
 _MAKES_DATA = re.compile(r"create table|insert into", re.IGNORECASE)
 _STEP = re.compile(r"\b(?:step|then|now|next|finally|first|second)\b", re.IGNORECASE)
 _NEXT_QUESTION = re.compile(
-    r"^(?:[^\w\n]|_)*(?:q|question|user|human|instruction|input|schema|database|tables?|example \d+"
-    r"|given the following|问题|问)[ \d.]*[*_]*(?:[:：]|[ \t]*$)",
+    r"^(?:[^\w\n]|_)*(?:q|(?:next |another )?question|task|prompt|utterance|nlq?|user|human|instruction|input"
+    r"|schema|database|tables?|example \d+|given the following|问题|问)[ \d.]*[*_\]]*(?:[:：>]|[ \t]*$)",
     re.IGNORECASE | re.MULTILINE,
 )
 # A question, and nothing but a label between it and the statement.

@@ -55,12 +55,18 @@ def sections(text: str) -> Iterator[Section]:
         language, start = _language(text, opening.end())
         # An object in a fence may hold fences of its own.
         inner = OBJECT_START.search(text, start, start + 20)
-        close = text.find(opening["mark"], read_object(text, inner.start())[1] if inner else start)
+        close = _close(text, read_object(text, inner.start())[1] if inner else start, opening["mark"])
         end = len(text) if close < 0 else close
         yield Section(text[start:end], language=language)
         place = end if close < 0 or _opens_next(text, close, opening["mark"]) else close + len(opening["mark"])
         plain = place
     yield Section(text[plain:])
+
+
+def _close(text: str, start: int, mark: str) -> int:
+    """Where the next ``mark`` that stands in no string of SQL begins; -1: nowhere."""
+    found = re.compile(f"{SQL_STRING}|{mark}").finditer(text, start)
+    return next((close.start() for close in found if not close["string"]), -1)
 
 
 def _language(text: str, start: int) -> tuple[str, int]:

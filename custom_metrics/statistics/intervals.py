@@ -1,10 +1,14 @@
-"""Confidence intervals of one accuracy and of a paired difference, from counts of right answers.
+"""Confidence intervals of one accuracy, and of a paired difference from the counts of changed answers.
 
-scipy is imported where it is called, so that importing this module costs nothing.
+numpy and scipy are imported where they are called, so that importing this module costs nothing. Counts may be
+fractions: those of as many questions as would have had the same error if they did not resemble each other.
 """
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy
 
 
 class Interval(NamedTuple):
@@ -14,46 +18,106 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Interval:
-    """The score interval of one accuracy, without continuity correction.
+def wilson_interval(correct: float, n: float, quantile: float = 1.959964) -> Interval:
+    """The score interval of one accuracy, without continuity correction; ``quantile``: of the 95 % interval's end.
 
-    Source: Wilson 1927, JASA 22:209-212; recommended by Brown, Cai and DasGupta 2001, Statistical Science 16:101-133.
+    Sources: Wilson 1927, JASA 22:209-212; recommended by Brown, Cai and DasGupta 2001, Statistical Science 16:101-133,
+    and on an effective number of questions by Franco et al. 2019, Journal of Survey Statistics and Methodology
+    7:334-364.
 
     Raises:
         ValueError: ``n`` is 0, or ``correct`` is not within 0 to ``n``.
     """
-    from scipy.stats import binomtest
+    if not 0 <= correct <= n or not n:
+        raise ValueError(f"expected 0 to n right answers of at least one, got {correct} of {n}")
+    share, square = correct / n, quantile**2
+    middle, half = share + square / (2 * n), quantile * math.sqrt(share * (1 - share) / n + square / (4 * n**2))
+    low, high = (middle - half) / (1 + square / n), (middle + half) / (1 + square / n)
+    return Interval(max(0.0, low) if correct else 0.0, min(1.0, high) if correct < n else 1.0)
 
-    limits = binomtest(correct, n).proportion_ci(confidence_level=confidence, method="wilson")
-    return Interval(float(limits.low), float(limits.high))
 
+def exact_interval(correct: float, n: float, confidence: float = 0.95) -> Interval:
+    """The interval of one accuracy that covers at least so often, whatever it is.
 
-def paired_interval(both: int, gained: int, lost: int, neither: int, confidence: float = 0.95) -> Interval:
-    """The interval of tuned minus base accuracy, from the four cells of the paired table.
-
-    Newcombe's method 10: the Wilson intervals of both accuracies, squared and added, with a continuity-corrected
-    correlation between them. Source: Newcombe 1998, Statistics in Medicine 17:2635-2650.
+    Sources: Clopper and Pearson 1934, Biometrika 26:404-413; on an effective number of questions Korn and Graubard
+    1998, Survey Methodology 24:193-201.
     """
-    n = both + gained + lost + neither
-    tuned, base = (both + gained) / n, (both + lost) / n
-    tuned_low, tuned_high = wilson_interval(both + gained, n, confidence)
-    base_low, base_high = wilson_interval(both + lost, n, confidence)
-    correlation = _corrected_correlation(both, gained, lost, neither)
+    from scipy.stats import beta
 
-    def distance(first: float, second: float) -> float:
-        return math.sqrt(max(0.0, first**2 - 2 * correlation * first * second + second**2))
-
-    return Interval(
-        tuned - base - distance(tuned - tuned_low, base_high - base),
-        tuned - base + distance(tuned_high - tuned, base - base_low),
-    )
+    tail = (1 - confidence) / 2
+    low = float(beta.ppf(tail, correct, n - correct + 1)) if correct else 0.0
+    return Interval(low, float(beta.isf(tail, correct + 1, n - correct)) if correct < n else 1.0)
 
 
-def _corrected_correlation(both: int, gained: int, lost: int, neither: int) -> float:
-    scale = math.sqrt((both + gained) * (lost + neither) * (both + lost) * (gained + neither))
-    if not scale:
-        return 0.0
-    product = both * neither - gained * lost
-    if product > 0:
-        product = max(product - (both + gained + lost + neither) / 2, 0.0)
-    return product / scale
+def tango_ends(
+    gained: "numpy.ndarray", lost: "numpy.ndarray", n: "numpy.ndarray", quantile: "numpy.ndarray"
+) -> tuple["numpy.ndarray", "numpy.ndarray"]:
+    """Both ends of the score interval of (gained - lost) / n; ``quantile`` is that of one end. Shapes broadcast.
+
+    All differences that the score test does not reject, whose variance is estimated under each of them. Source: Tango
+    1998, Statistics in Medicine 17:891-908.
+    """
+    import numpy
+
+    gained, lost, n, quantile = numpy.broadcast_arrays(*(numpy.asarray(x, float) for x in (gained, lost, n, quantile)))
+    seen = (gained - lost) / n
+
+    def statistic(difference: numpy.ndarray) -> numpy.ndarray:
+        linear = (2 * n - gained + lost) * difference - gained - lost
+        constant = -lost * difference * (1 - difference)
+        # The share lost that is likeliest under this difference.
+        share = (numpy.sqrt(numpy.maximum(linear**2 - 8 * n * constant, 0)) - linear) / (4 * n)
+        variance = n * (2 * share + difference * (1 - difference))
+        return (gained - lost - n * difference) / numpy.sqrt(numpy.maximum(variance, 1e-300))
+
+    def end(outside: float, sign: float) -> numpy.ndarray:
+        out, inside = numpy.full(seen.shape, outside), seen.copy()
+        for _ in range(50):  # to 1e-15
+            middle = (out + inside) / 2
+            rejected = sign * statistic(middle) > quantile
+            out, inside = numpy.where(rejected, middle, out), numpy.where(rejected, inside, middle)
+        return (out + inside) / 2
+
+    return end(-1.0, 1.0), end(1.0, -1.0)
+
+
+def altham_quantile(gained: float, lost: float, n: float, probability: float) -> float:
+    """The quantile of (gained - lost) / n where nothing was known before: all three shares equally likely.
+
+    The posterior of a Dirichlet distribution with a count of one for gained, lost and unchanged each. Source: Altham
+    1971, Biometrika 58:561-576. With few changed answers its bounds err less often than the score interval's.
+    """
+    import numpy
+    from scipy.optimize import brentq
+
+    share, first, second = _posterior(gained, lost, n)
+
+    def missing(difference: float) -> float:
+        return float(_below(difference, share, first, second).mean()) - probability
+
+    ends = numpy.nextafter(-1.0, 0), numpy.nextafter(1.0, 0)
+    return float(brentq(missing, *ends, xtol=1e-10))
+
+
+def altham_p(gained: float, lost: float, n: float) -> float:
+    """Twice the smaller of the probabilities that there is a gain and that there is a loss; see ``altham_quantile``."""
+    below = float(_below(0.0, *_posterior(gained, lost, n)).mean())
+    return 2 * min(below, 1 - below)
+
+
+def _posterior(gained: float, lost: float, n: float) -> tuple["numpy.ndarray", float, float]:
+    """Quantiles of the share that changes, and the parameters of that gained among what changes."""
+    import numpy
+    from scipy.special import betaincinv
+
+    first, second = gained + 1, lost + 1
+    nodes = (numpy.arange(400) + 0.5) / 400
+    return betaincinv(first + second, n - gained - lost + 1, nodes), first, second
+
+
+def _below(difference: float, share: "numpy.ndarray", first: float, second: float) -> "numpy.ndarray":
+    """Given each share that changes, the probability of a smaller difference."""
+    import numpy
+    from scipy.special import betainc
+
+    return betainc(first, second, numpy.clip((1 + difference / share) / 2, 0, 1))

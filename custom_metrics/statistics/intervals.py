@@ -18,7 +18,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson_interval(correct: float, n: float, quantile: float = 1.959964) -> Interval:
+def wilson_interval(correct: float, n: float, *, quantile: float = 1.959964) -> Interval:
     """The score interval of one accuracy, without continuity correction; ``quantile``: of the 95 % interval's end.
 
     Sources: Wilson 1927, JASA 22:209-212; recommended by Brown, Cai and DasGupta 2001, Statistical Science 16:101-133,

@@ -110,7 +110,7 @@ def _usual(found: Evidence, places: list[int]) -> dict[int, Estimate]:
         (low, high), (lower, upper) = (tango_ends(gained, lost, n, quantile) for quantile in quantiles)
         statistic = (gained - lost) / numpy.sqrt(gained + lost)
     alone = numpy.maximum(2 * t.sf(numpy.abs(statistic), df), SMALLEST)
-    p = [min(1.0, family.adjusted(one) / share) for one in alone.tolist()]
+    p = numpy.minimum(1.0, family.adjusted(alone) / share)
     ends = {"low": low, "high": high, "lower": lower, "upper": upper, "p": p}
     return {
         place: _estimate(found, place, **{name: float(values[i]) for name, values in ends.items()})

@@ -6,8 +6,16 @@ scipy is imported where it is called, so that importing this module costs nothin
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from custom_metrics.statistics.intervals import tango_ends
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import ArrayLike
+
+SMALLEST = 5e-324  # of all numbers above 0: no p is 0, however many answers changed
+NORMAL_QUANTILE = 1.959964  # of an end of the 95 % interval
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ def compare_paired(base: Sequence[int], tuned: Sequence[int]) -> PairedCompariso
     if not pairs or not {score for pair in pairs for score in pair} <= {0, 1}:
         raise ValueError(f"expected a 0 or 1 for at least one question, got {len(pairs)} pairs: {pairs[:3]!r} ...")
     gained, lost, right = pairs.count((0, 1)), pairs.count((1, 0)), pairs.count((1, 1))
-    low, high = tango_ends(gained, lost, len(pairs), 1.959964)
+    low, high = tango_ends(gained, lost, len(pairs), NORMAL_QUANTILE)
     return PairedComparison(
         n=len(pairs),
         gained=gained,
@@ -50,25 +58,23 @@ def compare_paired(base: Sequence[int], tuned: Sequence[int]) -> PairedCompariso
         difference=(gained - lost) / len(pairs),
         low=float(low),
         high=float(high),
-        p=mcnemar_mid_p(gained, lost),
+        p=float(mcnemar_mid_p(gained, lost)),
         percentage_change=percentage_change((right + lost) / len(pairs), (right + gained) / len(pairs)),
     )
 
 
-def mcnemar_mid_p(gained: int, lost: int) -> float:
+def mcnemar_mid_p(gained: "ArrayLike", lost: "ArrayLike") -> "numpy.ndarray":
     """The two-sided mid-p of the conditional test that gains and losses are equally likely; 1.0 if there are none.
 
     The exact p less half the probability of just this outcome. Source: Fagerland, Lydersen and Laake 2013, BMC Medical
     Research Methodology 13:91, who recommend it over McNemar's exact test, which is needlessly conservative.
     """
+    import numpy
     from scipy.stats import binom
 
-    changed, fewer = gained + lost, min(gained, lost)
-    exact = 2 * float(binom.cdf(fewer, changed, 0.5)) - float(binom.pmf(fewer, changed, 0.5))
-    return min(1.0, max(exact, SMALLEST)) if changed else 1.0
-
-
-SMALLEST = 5e-324  # of all numbers above 0: no p is 0, however many answers changed
+    fewer, changed = numpy.minimum(gained, lost), numpy.add(gained, lost)
+    p = 2 * binom.cdf(fewer, changed, 0.5) - binom.pmf(fewer, changed, 0.5)
+    return numpy.where(changed > 0, numpy.clip(p, SMALLEST, 1.0), 1.0)
 
 
 def percentage_change(base_accuracy: float, tuned_accuracy: float) -> float | None:

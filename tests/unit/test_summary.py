@@ -101,7 +101,7 @@ def test_accuracies_are_counted_over_the_suite_and_its_groups(gain_and_loss):
     whole = summary.accuracy("spider", "cfg1")
     assert (whole.correct, whole.n, whole.conventions["official"], whole.complete) == (28, 40, 0.75, True)
     easy = summary.accuracy("spider", "cfg1", "easy")
-    assert (easy.correct, easy.n, easy.clustered_error) == (7, 10, None)
+    assert (easy.correct, easy.n, easy.standard_error) == (7, 10, None)
 
 
 def test_every_adapter_is_compared_with_the_base_and_configurations_with_one_another(gain_and_loss):

@@ -94,7 +94,7 @@ class MmluSettings(Settings):
     scoring: Literal["letter", "cloze"] = "letter"
     chat_template: bool = False  # off is the standard, and what published numbers mean
     exemplars_as: Literal["turns", "message"] = "turns"  # with the chat template: chat turns, or one user message
-    margin: float = Field(0.05, gt=0, lt=1)  # a loss up to this still counts as none (non-inferiority)
+    margin: float = Field(0.02, gt=0, lt=1)  # a loss up to this still counts as none (non-inferiority)
 
 
 class AdapterSettings(Settings):
@@ -139,6 +139,7 @@ class Experiment(Settings):
     mmlu: MmluSettings
     adapters: dict[Name, AdapterSettings]
     gates: tuple[str, ...] = ()
+    undecided_gates: Literal["fail", "warn"] = "fail"  # on a bound that only more questions could make hold
     endpoint: EndpointSettings = EndpointSettings()
     argument: str = Field("", exclude=True)  # what ``--experiment`` takes to name it again
 

@@ -8,6 +8,7 @@ pytest_plugins = [
     "fixtures.study.options",
     "fixtures.study.plugin",
     "fixtures.study.listing",
+    "fixtures.study.planning",
     "fixtures.study.training",
     "fixtures.answers.scheduling",
     "fixtures.answers.plugin",

@@ -69,9 +69,15 @@ class Plan:
         """The smallest margin that a change of 0 is shown to be within, four times in five."""
         return (self._quantile(ALPHA) + self._quantile(1 - _POWER, 1)) * self.standard_error
 
-    def questions_for(self, margin: float) -> int:
-        """With how many questions the ``smallest_margin`` is ``margin``; of as many clusters more."""
-        return math.ceil(self.n * (self.smallest_margin / margin) ** 2)
+    def questions_for(self, margin: float) -> int | None:
+        """With how many questions the ``smallest_margin`` is ``margin``; of as many clusters more.
+
+        None where no number would do: what the trainings differ by is too much already.
+        """
+        wanted = (margin / (self._quantile(ALPHA) + self._quantile(1 - _POWER, 1))) ** 2
+        of_questions = self.discordance * self.design_effect / self.n
+        left = wanted - (self.standard_error**2 - of_questions)
+        return math.ceil(self.n * of_questions / left) if left > 0 else None
 
     def _quantile(self, tail: float, family: int | None = None) -> float:
         """Student's, corrected for the family by Bonferroni: how changes will go together is not known yet."""

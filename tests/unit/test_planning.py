@@ -6,7 +6,7 @@ import pytest
 
 from fixtures.questions.mmlu.suite import MMLU
 from fixtures.questions.spider.suite import SPIDER
-from fixtures.study.planning import plan_lines
+from fixtures.study.planning import plan_lines, supposed_by
 from tests.processes import run_pytest
 from trainer.study.experiment import load_experiment
 
@@ -33,10 +33,20 @@ def test_the_experiments_own_questions_are_planned_with(pytestconfig):
 @pytest.mark.parametrize(
     "given", ["seeds=0", "tests/unit", "chess.seeds=1", "margin=2", "questions=1.5", "speed=3", "seeds"]
 )
-def test_what_cannot_be_supposed_is_refused(pytestconfig, given):
-    found = run_pytest([f"--plan={given}"], cwd=pytestconfig.rootpath)
+def test_what_cannot_be_supposed_is_refused(given):
+    with pytest.raises(ValueError, match=f"--plan: {re.escape(repr(given))}"):
+        supposed_by(given, ["spider", "mmlu"])
+
+
+def test_what_is_supposed_may_be_of_one_evaluation():
+    assert supposed_by(" seeds=3, mmlu.questions=1500 ", ["spider", "mmlu"]) == {"seeds": 3, "mmlu.questions": 1500}
+
+
+def test_a_path_is_no_plan(pytestconfig):
+    """As where somebody writes ``--plan tests/unit``."""
+    found = run_pytest(["--plan", "tests/unit"], cwd=pytestconfig.rootpath)
     assert found.returncode == 4
-    assert repr(given) in found.stderr and "Traceback" not in found.stderr + found.stdout
+    assert "'tests/unit' is not understood" in found.stderr and "Traceback" not in found.stderr + found.stdout
 
 
 def test_fewer_changes_more_questions_and_fewer_candidates_show_more():

@@ -4,10 +4,12 @@ Shaped like Spider dev (20 databases whose questions resemble each other, of the
 All configurations are compared with the same base answers. Differences are fractions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy
+
+from custom_metrics.statistics import estimate_changes
 
 # Questions of each of Spider dev's databases.
 SPIDER_SIZES = (4, 15, 16, 18, 30, 30, 38, 40, 40, 42, 45, 56, 62, 62, 78, 80, 82, 84, 92, 120)
@@ -47,13 +49,13 @@ def like_spider(
     shape = len(gained), len(sizes)
     common = rng.uniform(-1, 1, shape[1])
     swing = numpy.where(rng.random(shape) < TOGETHER, common, rng.uniform(-1, 1, shape))
-    swing *= swing_of(gained, lost, sizes)[:, None]
+    swing *= swing_of(gained, lost)[:, None]
     return _draw(rng, gained[:, None] + swing, lost[:, None] - swing, gained - lost, clusters, seeds, seed_deviation)
 
 
-def swing_of(gained: numpy.ndarray, lost: numpy.ndarray, sizes: Sequence[int] = SPIDER_SIZES) -> numpy.ndarray:
-    """How far shares may be off in one database, evenly, for the error to be ``LIKENESS`` times as large."""
-    squares = (numpy.array(sizes) ** 2).sum() / sum(sizes)
+def swing_of(gained: numpy.ndarray, lost: numpy.ndarray) -> numpy.ndarray:
+    """How far shares may be off in one database, evenly, for errors on Spider dev to be ``LIKENESS`` times as large."""
+    squares = (numpy.array(SPIDER_SIZES) ** 2).sum() / sum(SPIDER_SIZES)
     unlike = gained + lost - (gained - lost) ** 2
     return numpy.minimum(numpy.sqrt(0.75 * (LIKENESS**2 - 1) * unlike / squares), 0.95 * numpy.minimum(gained, lost))
 
@@ -94,3 +96,45 @@ def _draw(
     losses = base & (luck < lost[:, None, clusters] / BASE_ACCURACY)
     truth = difference + (training[:, 0] if seeds == 1 else 0)
     return MadeUp(list(gains.astype(float) - losses), clusters, truth.tolist())
+
+
+@dataclass(frozen=True)
+class Held:
+    """Of made-up changes as shares of ``repeats``: what their estimates held.
+
+    By change: ``covered`` by the interval, truth below ``lower`` and above ``upper``. By family: one interval at least
+    that misses, and one bound of either side, and one p of at most 0.05, which is an error only where nothing changed.
+    """
+
+    repeats: int
+    covered: float
+    below: float
+    above: float
+    interval_missed: float
+    lower_missed: float
+    upper_missed: float
+    p_small: float
+
+
+def held(make: Callable[..., MadeUp], repeats: int, seed: int = 0, **truth) -> Held:
+    """``make`` is ``like_spider`` or ``like_mmlu``, ``truth`` its arguments."""
+    rng, found = numpy.random.default_rng(seed), []
+    for _ in range(repeats):
+        made = make(rng, **truth)
+        estimates = estimate_changes(made.changes, made.clusters, stratified=make is like_mmlu)
+        found.append(
+            [
+                (e.low <= true <= e.high, true < e.lower, true > e.upper, e.p <= 0.05)
+                for e, true in zip(estimates, made.truth, strict=True)
+            ]
+        )
+    table = numpy.array(found)
+    covered, below, above = table[:, :, :3].mean(axis=(0, 1)).tolist()
+    missed = (~table[:, :, 0]).any(axis=1).mean()
+    lower, upper, small = table[:, :, 1:].any(axis=1).mean(axis=0).tolist()
+    return Held(repeats, covered, below, above, float(missed), lower, upper, small)
+
+
+def beyond_chance(share: float, most: float, repeats: int) -> bool:
+    """Whether ``share`` is above ``most`` by more than three standard errors of so many repeats."""
+    return share > most + 3 * (most * (1 - most) / repeats) ** 0.5

@@ -81,7 +81,6 @@ def _scale(df: float) -> tuple["numpy.ndarray", "numpy.ndarray"]:
 
 def _products(rows: "numpy.ndarray") -> "numpy.ndarray":
     """A matrix with the same products of rows, of as few columns as that takes."""
-    import numpy
 
     return rows if rows.shape[1] <= rows.shape[0] else _root(rows @ rows.T)
 

@@ -101,7 +101,9 @@ def test_altham_equals_draws_from_the_dirichlet_distribution(gained, lost, n):
     for probability in (0.025, 0.5, 0.95):
         below = (differences < altham_quantile(gained, lost, n, probability)).mean()
         assert below == pytest.approx(probability, abs=4 * math.sqrt(probability * (1 - probability) / 400_000) + 3e-4)
-    assert altham_p(gained, lost, n) == pytest.approx(2 * min((differences < 0).mean(), (differences > 0).mean()), abs=4e-3)
+    assert altham_p(gained, lost, n) == pytest.approx(
+        2 * min((differences < 0).mean(), (differences > 0).mean()), abs=4e-3
+    )
 
 
 def test_an_accuracy_of_unlike_questions_has_wilsons_interval():

@@ -1,7 +1,7 @@
 """Changes of answers drawn from a stated truth: what the statistics say of them can be held against it.
 
-Shaped like Spider dev (20 databases whose questions resemble each other, of their sizes) and like MMLU (fixed subjects).
-All configurations are compared with the same base answers. Differences are fractions.
+Shaped like Spider dev (20 databases of their sizes, whose questions resemble each other) and like MMLU (fixed
+subjects). All configurations are compared with the same base answers. Differences are fractions.
 """
 
 from collections.abc import Callable, Sequence
@@ -69,7 +69,7 @@ def like_mmlu(
     seed_deviation: float = 0.0,
     sizes: Sequence[int] = (50, 50, 50),
 ) -> MadeUp:
-    """The shares of answers ``gained`` and ``lost`` over these subjects, in some of which more changes than in others."""
+    """The shares of answers ``gained`` and ``lost`` over these subjects; in some more changes than in others."""
     uneven = numpy.resize(UNIFORMITY, len(sizes))
     uneven = uneven * sum(sizes) / (uneven * sizes).sum()
     clusters = numpy.repeat(numpy.arange(len(sizes)), sizes)
@@ -86,7 +86,7 @@ def _draw(
     seeds: int,
     seed_deviation: float,
 ) -> MadeUp:
-    """With shares by configuration and cluster, and the ``difference`` over all; a training's luck moves what is gained."""
+    """With shares by configuration and cluster, ``difference`` over all; a training's luck moves what is gained."""
     k, n = len(gained), len(clusters)
     base = rng.random(n) < BASE_ACCURACY
     training = rng.normal(0, seed_deviation, (k, seeds)) if seed_deviation else numpy.zeros((k, seeds))

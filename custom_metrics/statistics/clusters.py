@@ -30,9 +30,9 @@ def clustered_errors(values: "numpy.ndarray", clusters: Sequence[Hashable]) -> M
 
     CR2: residuals are summed within each of at least two clusters and divided by sqrt(1 - share of the questions),
     which makes the variance unbiased where questions do not resemble each other. Satterthwaite's degrees of freedom,
-    where questions of a cluster resemble each other as much as these seem to. Sources: Bell and McCaffrey 2002, Survey
-    Methodology 28:169-181; Imbens and Kolesar 2016, Review of Economics and Statistics 98:701-712, section IV. With clusters of one this is the usual standard error, with clusters of one
-    size the t test of their means.
+    for questions that resemble each other as much as these seem to. Sources: Bell and McCaffrey 2002, Survey
+    Methodology 28:169-181; Imbens and Kolesar 2016, Review of Economics and Statistics 98:701-712, section IV. With
+    clusters of one this is the usual standard error, with clusters of one size the t test of their means.
     """
     import numpy
 

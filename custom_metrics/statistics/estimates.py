@@ -140,7 +140,7 @@ def _exact(found: Evidence, place: int, reason: Few) -> Estimate:
     above = {
         name: altham_quantile(*counts, 1 - tails[of] / family) for name, of in (("high", "low"), ("upper", "lower"))
     }
-    # The posterior's middle is nearer to 0 than what was seen: where all answers changed alike, its ends leave that out.
+    # The posterior lies nearer to 0 than what was seen, and leaves that out where all answers changed alike.
     seen = float(found.mean[place])
     ends = {name: min(end, seen) for name, end in below.items()} | {name: max(end, seen) for name, end in above.items()}
     p = min(1.0, max(family * altham_p(*counts), SMALLEST))

@@ -24,7 +24,8 @@ def enough_to_decide(estimate: Estimate, margin: float, *, gain: bool = False) -
     """With how many questions the result could not be undecided, however it came out.
 
     Of as many clusters more as questions, with as many changed answers as here: the interval shrinks with the square
-    root of both, and must be shorter than the margin. At least 30 questions in two clusters. ``gain`` as in ``finding``.
+    root of both, and must be shorter than the margin. At least 30 questions in two clusters; ``gain`` as in
+    ``finding``.
     """
     length = estimate.upper - estimate.low if gain else estimate.high - estimate.lower
     times = max(1.0, (length / margin) ** 2)

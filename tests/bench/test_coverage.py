@@ -1,7 +1,7 @@
-"""How often what the statistics say is wrong, on made-up answers whose truth is known; and what the old rule made of them.
+"""How often what the statistics say is wrong, on made-up answers whose truth is known; and what an old rule made of it.
 
-The old rule took every question for itself and one test at a time: a gain or a loss was shown by an exact McNemar p of at
-most 0.05, and of the configurations with a gain the largest was taken whose MMLU showed no loss.
+The old rule took every question for itself and one test at a time: a gain or a loss was shown by an exact McNemar p of
+at most 0.05, and of the configurations with a gain the largest was taken whose MMLU showed no loss.
 """
 
 import numpy

@@ -22,7 +22,7 @@ DUNNETT = [(2, 2.38, 2.21), (3, 2.54, 2.35), (4, 2.65, 2.44), (5, 2.73, 2.51)]
 
 @pytest.mark.parametrize(("k", "few", "many"), DUNNETT)
 def test_critical_values_are_dunnetts(k, few, many):
-    """His groups share one estimate of variance, which matters with few degrees: each having its own needs a bit more."""
+    """His groups share one estimate of variance; with few degrees each having its own needs a bit more."""
     assert t.isf(Family(against_one(k), numpy.ones(k), 1e6).two_sided_level(0.05) / 2, 1e6) == pytest.approx(
         many, abs=0.025
     )

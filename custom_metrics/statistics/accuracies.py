@@ -36,7 +36,6 @@ def accuracy_intervals(
         effective = n * (scale if stratified else min(1.0, scale))
         exact = n < FEWEST_QUESTIONS or variance <= NO_VARIANCE
         counts = mean * effective, effective
-        found.append(
-            (exact_interval(*counts) if exact else wilson_interval(*counts, quantile=quantile), math.sqrt(variance))
-        )
+        interval = exact_interval(*counts) if exact else wilson_interval(*counts, quantile=quantile)
+        found.append((interval, math.sqrt(variance)))
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from custom_metrics.statistics.clusters import MeanErrors, clustered_errors, stratified_errors
+from custom_metrics.statistics.clusters import MeanErrors, clustered_errors, numbered, stratified_errors
 from custom_metrics.statistics.finding import Few
 
 if TYPE_CHECKING:
@@ -72,12 +72,12 @@ def gather(
     import numpy
 
     means = numpy.array([stack.mean(axis=0) for stack in stacks])
-    names, codes = numpy.unique(numpy.asarray(clusters), return_inverse=True)
+    codes = numbered(clusters)
     k, size = means.shape
     masks = numpy.ones((k, size), bool) if within is None else numpy.asarray(within, bool)
     n, groups = masks.sum(axis=1), numpy.zeros(k, int)
     variance, df = numpy.zeros(k), numpy.ones(k)
-    scores = numpy.zeros((k, len(names) if design is Design.CLUSTERED else size))
+    scores = numpy.zeros((k, codes.max() + 1 if design is Design.CLUSTERED else size))
     for places in _alike(masks):
         asked = masks[places[0]]
         errors = mean_errors(means[numpy.ix_(places, asked)], codes[asked], design)

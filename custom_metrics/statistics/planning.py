@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from custom_metrics.statistics.estimates import ALPHA, Estimate
-from custom_metrics.statistics.evidence import Design
+from custom_metrics.statistics.evidence import FEWEST_QUESTIONS, Design
 
 _POWER = 0.8
 
@@ -24,12 +24,14 @@ def enough_to_decide(estimate: Estimate, margin: float, *, gain: bool = False) -
     """With how many questions the result could not be undecided, however it came out.
 
     Of as many clusters more as questions, with as many changed answers as here: the interval shrinks with the square
-    root of both, and must be shorter than the margin. ``gain`` as in ``finding``.
+    root of both, and must be shorter than the margin. At least 30 questions in two clusters; ``gain`` as in
+    ``finding``.
     """
     length = estimate.upper - estimate.low if gain else estimate.high - estimate.lower
     times = max(1.0, (length / margin) ** 2)
     clustered = estimate.design is Design.CLUSTERED
-    return Enough(math.ceil(times * estimate.n), math.ceil(times * estimate.clusters) if clustered else None)
+    questions = max(math.ceil(times * estimate.n), FEWEST_QUESTIONS)
+    return Enough(questions, max(math.ceil(times * estimate.clusters), 2) if clustered else None)
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,20 @@ def test_where_nothing_can_be_captured_steps_go_on_as_they_are(model, sequences,
     assert found == replies(model, sequences)
 
 
+def test_a_step_in_which_the_host_waits_is_made_again_and_none_is_captured(model, sequences, captured, monkeypatch):
+    from fixtures.engines import decoding_steps
+
+    def halfway(self, rows, width):
+        self._state.step(self._model, rows, width)
+        return False
+
+    monkeypatch.setattr(decoding_steps.DecodingSteps, "_stepped_without_waiting", halfway)
+    found = replies(model, sequences)
+    assert not captured
+    monkeypatch.undo()
+    assert found == replies(model, sequences)
+
+
 def test_what_is_looked_at_in_float32_is_not_captured():
     """Its weights are others while it is."""
     from fixtures.engines.answer_kinds import _BRIEF

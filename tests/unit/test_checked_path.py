@@ -173,6 +173,7 @@ def test_a_reply_that_parts_from_the_plain_way_goes_on_as_that_does(saved):
     import torch
 
     from fixtures.engines.answer_kinds import Replies
+    from fixtures.engines.memory import Bounds
 
     engine = engine_on(saved("Llama"))
     kind = Replies(engine.tokenizer, engine._ends, NEW_TOKENS)
@@ -186,7 +187,7 @@ def test_a_reply_that_parts_from_the_plain_way_goes_on_as_that_does(saved):
         ] + plain[-1:]
         found = [replace(one, log_probs=[0.0] * len(one.tokens)) for one in said]
         held = [kind.held(model, one, other) for one, other in zip(inputs, found, strict=True)]
-        own = kind.alone(model, inputs, held, 4096)
+        own = kind.alone(model, inputs, held, Bounds())
     assert [len(one.parted) for one in held] == [*range(1, len(TEXTS)), 0]
     assert [one.tokens for one in own] == [one.tokens for one in plain]
     assert [one.ended for one in own] == [one.ended for one in plain]

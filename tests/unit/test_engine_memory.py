@@ -4,7 +4,7 @@ import pytest
 
 from fixtures.adapters.adapter import Adapter
 from fixtures.engines import EngineError
-from fixtures.engines.memory import BatchMemory, fitting, memory_message
+from fixtures.engines.memory import MOST_ROWS, BatchMemory, fitting, memory_message
 from fixtures.engines.prefix_groups import MAX_TOKENS
 from trainer.prompts import Prompt
 from trainer.study.experiment import load_experiment
@@ -51,6 +51,29 @@ def test_one_question_goes_alone_however_little_is_free():
 def test_neighbours_go_together_as_long_as_they_fit_padded():
     assert fitting([100, 100, 100, 400], 1000) == 3
     assert fitting([400, 100, 100], 800) == 2
+
+
+def test_a_batch_takes_in_what_fits_in_the_places_of_others():
+    memory = BatchMemory(1, 1, lambda: 3000)
+    held, tokens = memory.limits()
+    assert (held, tokens) == (3000 * 0.9 - 675, 675)
+    count, bounds = memory.batch([500] * 40, refilled=True)
+    assert (count, bounds.rows, bounds.tokens) == (40, 3, 675)
+    assert bounds.rows * 500 + bounds.kept <= held
+    assert memory.batch([500] * 40, refilled=False)[0] == 4
+    # A longer one would take memory that there is not, a short one would leave it unused.
+    assert memory.batch([500] * 10 + [700, 500], refilled=True)[0] == 10
+    assert memory.batch([500] * 10 + [200, 500], refilled=True)[0] == 10
+
+
+def test_where_memory_is_plenty_all_are_one_batch():
+    count, bounds = BatchMemory().batch([500, 90, 1200] * 400, refilled=True)
+    assert (count, bounds.rows) == (1200, MOST_ROWS)
+
+
+def test_one_place_is_not_refilled():
+    """So that what does not fit even alone is errored alone."""
+    assert BatchMemory(1, 1, lambda: 0).batch([500] * 3, refilled=True)[0] == 1
 
 
 def test_who_holds_the_memory_is_said():

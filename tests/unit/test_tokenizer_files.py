@@ -204,7 +204,7 @@ def test_spaces_of_sentencepiece_come_and_go_as_they_were(tmp_path, scheme, tidi
     import torch
 
     from fixtures.engines.answer_kinds import Replies
-    from fixtures.engines.greedy_decoding import Continuation
+    from fixtures.engines.reply_rows import Continuation
 
     texts = [text.prompt.messages[0].content for text in training_texts(SPIDER, 42, 20)]
     save_tiny_llama(tmp_path, "one token", [*texts, SQL])

@@ -72,7 +72,7 @@ def test_a_reply_does_not_hold_what_runs_on_behind_its_turn(settled, text, ended
     import torch
 
     from fixtures.engines.answer_kinds import Replies
-    from fixtures.engines.greedy_decoding import Continuation
+    from fixtures.engines.reply_rows import Continuation
 
     tokenizer = settled(text)
     kind = Replies(tokenizer, torch.tensor([2]), 64)

@@ -15,25 +15,25 @@ pytestmark = pytest.mark.bench
 
 MARGIN = 0.02
 ALONE = [
-    (like_spider, 3000, {"gained": [0.10], "lost": [0.05]}),
-    (like_spider, 3000, {"gained": [0.04], "lost": [0.04]}),
-    (like_spider, 3000, {"gained": [0.20], "lost": [0.10], "seeds": 2, "seed_deviation": 0.0}),
-    (like_spider, 3000, {"gained": [0.20], "lost": [0.10], "seeds": 2, "seed_deviation": 0.02}),
-    (like_spider, 3000, {"gained": [0.20], "lost": [0.10], "seeds": 3, "seed_deviation": 0.01}),
-    (like_spider, 3000, {"gained": [0.20], "lost": [0.10], "seeds": 3, "seed_deviation": 0.02}),
-    (like_spider, 3000, {"gained": [0.20], "lost": [0.10], "seeds": 5, "seed_deviation": 0.01}),
-    (like_mmlu, 1000, {"gained": [0.05], "lost": [0.05]}),
-    (like_mmlu, 1000, {"gained": [0.03], "lost": [0.07]}),
-    (like_mmlu, 1000, {"gained": [0.01], "lost": [0.03]}),
-    (like_mmlu, 1000, {"gained": [0.10], "lost": [0.10], "seeds": 3, "seed_deviation": 0.02}),
+    (like_spider, 2000, {"gained": [0.10], "lost": [0.05]}),
+    (like_spider, 2000, {"gained": [0.04], "lost": [0.04]}),
+    (like_spider, 2000, {"gained": [0.20], "lost": [0.10], "seeds": 2, "seed_deviation": 0.0}),
+    (like_spider, 2000, {"gained": [0.20], "lost": [0.10], "seeds": 2, "seed_deviation": 0.02}),
+    (like_spider, 2000, {"gained": [0.20], "lost": [0.10], "seeds": 3, "seed_deviation": 0.01}),
+    (like_spider, 2000, {"gained": [0.20], "lost": [0.10], "seeds": 3, "seed_deviation": 0.02}),
+    (like_spider, 2000, {"gained": [0.20], "lost": [0.10], "seeds": 5, "seed_deviation": 0.01}),
+    (like_mmlu, 600, {"gained": [0.05], "lost": [0.05]}),
+    (like_mmlu, 600, {"gained": [0.03], "lost": [0.07]}),
+    (like_mmlu, 600, {"gained": [0.01], "lost": [0.03]}),
+    (like_mmlu, 600, {"gained": [0.10], "lost": [0.10], "seeds": 3, "seed_deviation": 0.02}),
 ]
 TOGETHER = [
-    (like_spider, 1500, {"gained": [0.1] * 2, "lost": [0.1] * 2}),
-    (like_spider, 1500, {"gained": [0.1] * 4, "lost": [0.1] * 4}),
-    (like_spider, 1500, {"gained": [0.1] * 8, "lost": [0.1] * 8}),
-    (like_spider, 1000, {"gained": [0.12] * 4, "lost": [0.12] * 4, "seeds": 3, "seed_deviation": 0.01}),
-    (like_mmlu, 500, {"gained": [0.05] * 2, "lost": [0.05] * 2}),
-    (like_mmlu, 400, {"gained": [0.05] * 4, "lost": [0.05] * 4}),
+    (like_spider, 1000, {"gained": [0.1] * 2, "lost": [0.1] * 2}),
+    (like_spider, 1000, {"gained": [0.1] * 4, "lost": [0.1] * 4}),
+    (like_spider, 1000, {"gained": [0.1] * 8, "lost": [0.1] * 8}),
+    (like_spider, 700, {"gained": [0.12] * 4, "lost": [0.12] * 4, "seeds": 3, "seed_deviation": 0.01}),
+    (like_mmlu, 400, {"gained": [0.05] * 2, "lost": [0.05] * 2}),
+    (like_mmlu, 250, {"gained": [0.05] * 4, "lost": [0.05] * 4}),
 ]
 
 
@@ -78,14 +78,14 @@ def exact_mcnemar(change):
 
 
 def test_more_questions_decide(capsys):
-    """Shares of 200: undecided falls with n; a loss within the margin was shown the more often the more were asked."""
+    """Shares of 100: undecided falls with n; a loss within the margin was shown the more often the more were asked."""
     sizes = (150, 500, 1500, 5000, 14_000)
     rows = {name: [] for name in ("MMLU, no change: undecided", "Spider, +4: undecided")}
     rows |= {f"MMLU, -1 of a margin of 2: {name}": [] for name in ("old 'loss shown'", "worse", "undecided")}
     for n in sizes:
         rng = numpy.random.default_rng(n)
         shares = dict.fromkeys(rows, 0)
-        for _ in range(200):
+        for _ in range(100):
             same, less = (like_mmlu(rng, [gained], [0.1 - gained], sizes=[n // 3] * 3) for gained in (0.05, 0.045))
             more = like_spider(rng, [0.12], [0.08], sizes=sizes_of(n))
             kept, small = (estimate_changes(m.changes, m.clusters, stratified=True)[0] for m in (same, less))
@@ -100,16 +100,16 @@ def test_more_questions_decide(capsys):
                 small is Finding.UNDECIDED,
             ]
             for name, hold in zip(rows, holds, strict=True):
-                shares[name] += hold / 200
+                shares[name] += hold / 100
         for name, share in shares.items():
             rows[name].append(share)
     with capsys.disabled():
         print(f"\n{'n':46}" + "".join(f"{n:8,}" for n in sizes))
         for name, found in rows.items():
             print(f"{name:46}" + "".join(f"{share:8.0%}" for share in found))
-    *undecided, old, worse, open_ = rows.values()
-    for falling in (*undecided, open_):
-        assert all(later <= earlier + 0.05 for earlier, later in zip(falling, falling[1:], strict=False))
+    *undecided, old, worse, left = rows.values()
+    for falling in (*undecided, left):
+        assert all(later <= earlier + 0.1 for earlier, later in zip(falling, falling[1:], strict=False))
         assert falling[-1] < 0.05
     assert old[-1] > 0.9 and worse[-1] < 0.05
 
@@ -145,9 +145,9 @@ def taken(configurations, rng, n):
 
 def test_recommendations(capsys):
     """Wrong: no true gain, or a true loss beyond the margin. Where nothing can be known the new rule takes none."""
-    repeats, wrong_new = 150, []
+    repeats, wrong_new = 100, []
     with capsys.disabled():
-        print(f"\n{'recommended':44}{'old: wrong':>12}{'none':>7}{'new: wrong':>13}{'none':>7}")
+        print(f"\n{'recommended':46}{'old: wrong':>10}{'none':>7}{'new: wrong':>13}{'none':>7}")
         for title, configurations, sound in (
             ("one sound by 5, one by 7", MIXED, SOUND),
             ("none gains", NOTHING, set()),
@@ -160,8 +160,6 @@ def test_recommendations(capsys):
                     wrong = sum(place is not None and place not in sound for place in rule) / repeats
                     shares += [wrong, rule.count(None) / repeats]
                 wrong_new.append(shares[2])
-                print(
-                    f"{f'{title}; {n:,} MMLU questions':44}{shares[0]:12.0%}{shares[1]:7.0%}{shares[2]:13.0%}{shares[3]:7.0%}",
-                    flush=True,
-                )
+                title_n, (old, old_none, new, new_none) = f"{title}; {n:,} MMLU questions", shares
+                print(f"{title_n:46}{old:10.0%}{old_none:7.0%}{new:13.0%}{new_none:7.0%}", flush=True)
     assert not any(beyond_chance(share, 0.05, repeats) for share in wrong_new)

@@ -14,10 +14,11 @@ from fixtures.questions.mmlu.row import MmluRow
 from fixtures.questions.plugin import BUILT_IN
 from fixtures.questions.row import Row
 from fixtures.questions.spider.row import SpiderRow
+from fixtures.results.gates import Exit
 from fixtures.results.manifest import AdapterRecord, BaseRecord, Hardware, Manifest
 from fixtures.results.score_sets import ScoreSet
 from fixtures.results.summary import summarise
-from fixtures.results.types import Exit, Summary
+from fixtures.results.types import Summary
 from trainer.study.experiment import load_experiment
 
 VARIABLE = "TEXT_TO_SQL_PARITY_DATA"

@@ -14,8 +14,9 @@ from fixtures.report.candidates import candidates
 from fixtures.report.page import report_section
 from fixtures.report.sentences import missing, recommendation, standing_verdict, uncertainty
 from fixtures.report.settings import Hyperparameters, hyperparameters
+from fixtures.results.gates import JudgedGate
 from fixtures.results.summary import summarise
-from fixtures.results.types import Incomparable, JudgedGate, Since
+from fixtures.results.types import Incomparable, Since
 
 HOSTILE = "</script></style><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}<!--"
 

@@ -9,9 +9,10 @@ from fixtures.questions.mmlu.row import MmluRow
 from fixtures.questions.plugin import BUILT_IN
 from fixtures.questions.spider.row import SpiderRow
 from fixtures.report.summary_lines import summary_lines
+from fixtures.results.gates import Exit
 from fixtures.results.score_sets import ScoreSet
 from fixtures.results.summary import summarise
-from fixtures.results.types import Exit, Summary
+from fixtures.results.types import Summary
 
 QUESTIONS = {"spider": 40, "mmlu": 30}
 HARDNESS = ("easy", "medium", "hard", "extra")

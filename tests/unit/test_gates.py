@@ -49,7 +49,7 @@ def summary(suite="spider", adapter="cfg1", accuracy=0.6, difference=0.05, compl
     return Summary(experiment="tiny", accuracies=[whole], **compared)
 
 
-@pytest.mark.parametrize(("measure", "end", "sign"), product(MEASURES, ("", ".lower", ".upper"), OPERATORS))
+@pytest.mark.parametrize(("measure", "end", "sign"), list(product(MEASURES, ("", ".lower", ".upper"), OPERATORS)))
 def test_a_gate_compares_what_it_names(measure, end, sign):
     """Of every measure the number and both bounds, on both sides of the limit."""
     number, lower, upper = MEASURES[measure]

@@ -1,4 +1,4 @@
-"""A suite of which no file of the product knows: twenty sums, each with four options."""
+"""A suite of which no file of the product knows: sums, each with four options."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -49,9 +49,9 @@ SUMS = Suite(
 )
 
 
-def sum_rows(slug: str, right: int, row: type[SumRow] = SumRow) -> list[SumRow]:
-    """The answers of one adapter to all sums, of which the first are ``right``."""
-    answered = [{"chosen": "B", "correct": 1} if n < right else {"chosen": "C", "correct": 0} for n in range(20)]
+def sum_rows(slug: str, right: int, row: type[SumRow] = SumRow, total: int = 20) -> list[SumRow]:
+    """The answers of one adapter to all ``total`` sums, of which the first are ``right``."""
+    answered = [{"chosen": "B", "correct": 1} if n < right else {"chosen": "C", "correct": 0} for n in range(total)]
     return [
         row(suite="arithmetic", adapter=slug, question=f"sum-{n:04d}", status="scored", **found)
         for n, found in enumerate(answered)

@@ -2,15 +2,15 @@
 
 import pytest
 
-from custom_metrics.statistics import could_turn
-from custom_metrics.statistics.paired import of_counts
+from custom_metrics.statistics import Finding
 from fixtures.questions.mmlu.suite import MMLU
 from fixtures.questions.plugin import BUILT_IN
 from fixtures.questions.spider.suite import SPIDER
 from fixtures.report.caveats import caveats, limits, notes
 from fixtures.report.page import report_section
-from fixtures.report.sentences import recommendation, verdict
+from fixtures.report.sentences import recommendation
 from fixtures.report.summary_lines import summary_lines
+from fixtures.report.verdicts import verdict
 from fixtures.results.answering import CheckedPath, Rounding
 from fixtures.results.summary import summarise
 from fixtures.results.types import Summary
@@ -65,16 +65,25 @@ def test_what_is_not_known_is_not_counted(made_up_study):
     assert limits(summary, SPIDER) == []
 
 
-def test_rounding_that_could_turn_a_verdict_says_so(limited):
+def test_rounding_and_ties_widen_the_interval_and_say_so(limited):
     steady, _ = limited(moved=1)
     assert limits(steady, MMLU)[-1] == (
         "cfg1, of 100 answers computed alone as well 9 changed (95% interval 5.0 to 16.0%), which moves its accuracy "
         "by 1.0 points at most"
     )
-    shaky, _ = limited(moved=9)
-    change = shaky.change("mmlu", "cfg1")
-    assert change.rounding_turns and verdict(change).endswith("which rounding could turn")
-    assert not steady.change("spider", "cfg1").rounding_turns
+    plain, rounded, tied = (
+        study.change("mmlu", "cfg1") for study, _ in (limited(), limited(moved=3), limited(tied=96))
+    )
+    assert plain.verdict is Finding.WORSE and "wider" not in verdict(plain, MMLU, 0.05)
+    # Three of 100 answers were gained when computed alone, so the true accuracy may be 3 points higher.
+    assert (rounded.low, rounded.high) == pytest.approx((plain.low, plain.high + 0.03))
+    assert rounded.verdict is Finding.UNDECIDED and rounded.difference == plain.difference
+    wider = "its interval is wider by 0.0 points down and 3.0 up for ties and rounding"
+    assert verdict(rounded, MMLU, 0.05).endswith(wider)
+    # Of the 96 ties 93 count as right, and 3 as wrong: all might have gone the other way.
+    assert (tied.widened_down, tied.widened_up) == pytest.approx((93 / 150, 3 / 150))
+    assert tied.low == pytest.approx(plain.low - 93 / 150)
+    assert "62.0 points down and 2.0 up" in verdict(tied, MMLU, 0.05)
 
 
 def test_another_path_and_what_adapters_brought_are_notes():
@@ -91,17 +100,3 @@ def test_another_path_and_what_adapters_brought_are_notes():
         "cfg1: made for a copy",
         "base and cfg1: a template",
     ]
-
-
-@pytest.mark.parametrize(
-    ("counts", "moved", "turns"),
-    [
-        ((90, 6, 0, 4), 0.0, False),  # exactly shown: six one way
-        ((90, 6, 0, 4), 0.01, True),
-        ((50, 40, 0, 10), 0.05, False),
-        ((97, 1, 1, 1), 0.0, False),
-        ((97, 1, 1, 1), 0.1, True),
-    ],
-)
-def test_a_finding_turns_when_so_many_answers_do(counts, moved, turns):
-    assert could_turn(of_counts(*counts), 0.05, moved) is turns

@@ -1,6 +1,7 @@
 """``--compare`` on recorded predictions, through pytest: what changed, what cannot be compared, gates on it."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -32,10 +33,20 @@ def test_what_changed_since_an_earlier_run(evaluate, tmp_path):
     assert same.returncode == 0 and "no answer changed in 1 of 1 sets" in same.stdout
     worse = evaluate(8, f"--compare={tmp_path / 'old'}", "--gate=spider.rec.regression <= 0.03")
     assert worse.returncode == 1
-    assert "since the earlier run, spider rec: -4.0 points (p 0.008), 0 gained, 8 lost" in worse.stdout
-    assert "gate spider.rec.regression <= 0.03: BROKEN (0.0400)" in worse.stdout
+    text = " ".join(worse.stdout.split())
+    assert re.search(r"since the earlier run, spider rec: -4\.0 points \(-\d\S+ to \S+\d\), 0 gained, 8 lost", text)
+    assert "gate spider.rec.regression <= 0.03: BROKEN (0.0400, as counted" in text
     (entry,) = json.loads((tmp_path / "now" / "miniature" / "summary.json").read_text())["earlier"]
     assert len(entry["lost_questions"]) == 8 and entry["gained_questions"] == []
+    assert entry["low"] <= entry["lower"] <= entry["difference"] == -0.04 <= entry["upper"] <= entry["high"]
+    limit = -entry["difference"] + 0.0001
+    gate = f"spider.rec.regression.upper <= {limit:.4f}"
+    bounded = evaluate(8, f"--compare={tmp_path / 'old'}", f"--gate={gate}")
+    assert bounded.returncode == 1
+    number = f"{-entry['lower']:.4f}, the upper one-sided 95% bound"
+    text = " ".join(bounded.stdout.split())
+    assert f"gate {gate}: undecided ({number})" in text
+    assert f"exit status 1: gate undecided: {gate} ({number})" in text
 
 
 def test_runs_that_cannot_be_compared_say_so(evaluate, tmp_path):

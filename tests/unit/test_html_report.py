@@ -6,16 +6,20 @@ from html.parser import HTMLParser
 
 import pytest
 
+from custom_metrics.statistics import Finding
+from fixtures.questions.mmlu.suite import MMLU
 from fixtures.questions.plugin import BUILT_IN
 from fixtures.questions.spider.suite import SPIDER
 from fixtures.report.answer_data import CUT, answer_data
 from fixtures.report.answer_tables import flip_tables
 from fixtures.report.candidates import candidates
 from fixtures.report.page import report_section
-from fixtures.report.sentences import missing, recommendation, standing_verdict, uncertainty
+from fixtures.report.sentences import missing, recommendation
 from fixtures.report.settings import Hyperparameters, hyperparameters
+from fixtures.report.verdicts import uncertainty, verdict
+from fixtures.results.gates import JudgedGate
 from fixtures.results.summary import summarise
-from fixtures.results.types import Incomparable, JudgedGate, Since
+from fixtures.results.types import Incomparable, Since
 
 HOSTILE = "</script></style><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}<!--"
 
@@ -82,8 +86,10 @@ def test_the_section_holds_every_part(results):
     identifiers = {attributes.get("id") for _, attributes in page.elements}
     assert {"verdict", "accuracy", "changes", "errors", "flips", "settings", "answers"} <= identifiers
     assert [tag for tag, _ in page.elements].count("svg") == 4
-    assert "Take cfg1. SQL +30.0 points, MMLU +0.0: equivalent within the margin." in page.text
-    assert "cfg2 gains 30.0 points more (p <0.001) and loses 50.0 on MMLU." in page.text
+    assert "Take cfg1 (chosen among 2, and corrected for it)." in page.text
+    said = "SQL +30.0 points, better by more than the margin of 5 points. MMLU +0.0, equivalent within the margin of 5"
+    assert said in page.text
+    assert "cfg2 gains 30.0 points more (95% interval +22.2 to +37.8) and loses 50.0 on MMLU." in page.text
     assert len(page.answers["answers"]) == 1050
 
 
@@ -159,14 +165,15 @@ def test_one_missing_answer_makes_a_set_incomplete(results):
 
 def test_without_a_gain_the_base_stays(study):
     summary, *_ = study({"base": 40, "cfg1": 43}, {"base": 120, "cfg1": 120})
-    assert recommendation(summary, BUILT_IN) == ["Stay with the base: no adapter shows a gain on SQL."]
+    assert recommendation(summary, BUILT_IN) == ["Stay with the base: no adapter is shown to be better on SQL."]
 
 
 def test_where_every_gain_costs_no_choice_is_made(study):
     summary, *_ = study({"base": 40, "cfg2": 100}, {"base": 120, "cfg2": 45})
-    verdict, *each = recommendation(summary, BUILT_IN)
-    assert verdict == "Every adapter that gained on SQL also lost on MMLU: whether that is worth it is yours to say."
-    assert each == ["cfg2. SQL +30.0 points, MMLU -50.0: loss shown."]
+    ruling, *each = recommendation(summary, BUILT_IN)
+    assert ruling == "Every adapter that is better on SQL is worse on MMLU: whether that is worth it is yours to say."
+    said = "cfg2: SQL +30.0 points, better by more than the margin of 5 points. "
+    assert each == [f"{said}MMLU -50.0, worse by more than the margin of 5 points."]
 
 
 def test_several_seeds_of_a_configuration_count_together(study):
@@ -174,15 +181,16 @@ def test_several_seeds_of_a_configuration_count_together(study):
     (candidate,) = candidates(summary, BUILT_IN)
     sql = candidate.standings["spider"]
     assert (candidate.name, sql.change) == ("cfg1", pytest.approx(0.45))
-    assert standing_verdict(sql) == "gain shown at 2 of 2 seeds"
-    assert uncertainty(sql) == "standard deviation 21.2 over 2 seeds"
+    # Two trainings 30 points apart say next to nothing of a third.
+    assert sql.verdict is Finding.UNDECIDED
+    assert uncertainty(sql).endswith("200 questions on 10 databases; mean of 2 trainings, standard deviation 21.2 points")
 
 
-def test_what_no_seed_shows_is_not_called_no_loss(study):
+def test_a_loss_that_is_not_shown_is_not_called_none(study):
     summary, *_ = study({}, {"base": 100, "cfg1-seed1": 95, "cfg1-seed2": 96})
     (candidate,) = candidates(summary, BUILT_IN)
-    said = standing_verdict(candidate.standings["mmlu"])
-    assert re.fullmatch(r"no loss shown at any seed \(could miss up to \d\.\d points\)", said)
+    said = verdict(candidate.standings["mmlu"].found, MMLU, summary.margin)
+    assert said.startswith("undecided at a margin of 5 points: a loss of up to 5.9 points is not excluded")
 
 
 def test_changed_answers_come_lost_first_with_both_answers(study):

@@ -31,7 +31,7 @@ def test_a_third_suite_has_its_table_its_card_and_its_answers(three_suites):
     suite = three_suites[-1][-1]
     page = Page(report_section(*three_suites))
     assert "Sums, most likely option" in page.text
-    assert "sums +25.0 points 75.0% to 100.0% equivalent within the margin" in page.text
+    assert "sums +25.0 points 75.0% to 100.0% undecided at a margin of 5 points" in page.text
     assert ("The same by size" in page.text) == bool(suite.groups)
     assert ("By hardness, category and size" in page.text) == bool(suite.groups)
     assert "questions of one database or subject or first term together" in page.text

@@ -2,6 +2,7 @@
 
 import pytest
 
+from custom_metrics.statistics import Design, Finding
 from fixtures.adapters.specs import parse_adapters
 from fixtures.questions.plugin import BUILT_IN
 from fixtures.report.model_card import model_card
@@ -19,19 +20,23 @@ def card(tmp_path):
 
 def entry(suite, correct, n, *, complete=True):
     head = {"suite": suite, "adapter": "cfg1", "group": "all", "complete": complete, "errored": 0}
-    return Accuracy(**head, n=n, correct=correct, accuracy=correct / n, low=0.1, high=0.9, clustered_error=None)
+    ends = {"low": 0.1, "high": 0.9, "standard_error": None, "clusters": 3, "design": Design.STRATIFIED}
+    return Accuracy(**head, n=n, correct=correct, accuracy=correct / n, **ends)
 
 
 def summary(*entries):
     head = {"suite": "mmlu", "adapter": "cfg1", "against": "base", "group": "all"}
-    counts = {"n": 150, "gained": 0, "lost": 18, "base_correct": 125, "tuned_correct": 107, "questions_needed": None}
-    sizes = {"difference": -0.12, "low": -0.2, "high": -0.05, "p": 0.001, "p_holm": None, "clustered_error": None}
-    rest = {"percentage_change": None, "smallest_visible": None, "verdict": "loss shown"}
+    head |= {"n": 150, "clusters": 3, "seeds": 1, "family": 1, "design": Design.STRATIFIED, "verdict": Finding.WORSE}
+    counts = {"gained": 0, "lost": 18, "base_correct": 125, "tuned_correct": 107, "percentage_change": -14.4}
+    sizes = {"difference": -0.12, "low": -0.2, "high": -0.05, "lower": -0.19, "upper": -0.06, "p": 0.001}
+    sizes |= {"standard_error": 0.03, "degrees_of_freedom": 147.0, "questions_enough": 900, "clusters_enough": None}
+    rest = {"very_low": -0.18, "very_high": -0.07, "very_p": 0.001}
     return Summary(
         experiment="miniature",
         note="It shows the method.",
         accuracies=list(entries),
         comparisons=[Change(**head, **counts, **sizes, **rest)],
+        margin=0.05,
         revisions={"spider": "abc", "mmlu": "def"},
     )
 
@@ -48,7 +53,8 @@ def test_the_hub_reads_what_was_measured(card):
     }
     row = "| MMLU test, accuracy | 150 | 107 | 71.3% | 10.0 to 90.0 | -12.0 points | 0.001 |"
     assert row in found.text
-    assert "MMLU: loss shown." in found.text and "It shows the method." in found.text
+    said = "MMLU: worse (margin 5 points): a loss of up to 19.0 points is not excluded."
+    assert said in found.text and "It shows the method." in found.text
 
 
 def test_no_card_tells_of_half_a_suite(card):

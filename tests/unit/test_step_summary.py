@@ -2,7 +2,8 @@
 
 from fixtures.questions.plugin import BUILT_IN
 from fixtures.report.step_summary import step_summary
-from fixtures.results.types import Exit, Flip, Summary
+from fixtures.results.gates import Exit
+from fixtures.results.types import Flip, Summary
 
 
 def text(*flips):

@@ -9,9 +9,10 @@ from fixtures.questions.mmlu.row import MmluRow
 from fixtures.questions.plugin import BUILT_IN
 from fixtures.questions.spider.row import SpiderRow
 from fixtures.report.summary_lines import summary_lines
+from fixtures.results.gates import Exit
 from fixtures.results.score_sets import ScoreSet
 from fixtures.results.summary import summarise
-from fixtures.results.types import Exit, Summary
+from fixtures.results.types import Summary
 
 QUESTIONS = {"spider": 40, "mmlu": 30}
 HARDNESS = ("easy", "medium", "hard", "extra")
@@ -84,6 +85,10 @@ def lines_of(summary, rows):
     return [line.text for line in summary_lines(summary, rows, BUILT_IN)]
 
 
+def text_of(summary, rows):
+    return " ".join(" ".join(lines_of(summary, rows)).split())
+
+
 @pytest.fixture
 def gain_and_loss():
     return summary_of(
@@ -101,17 +106,19 @@ def test_accuracies_are_counted_over_the_suite_and_its_groups(gain_and_loss):
     whole = summary.accuracy("spider", "cfg1")
     assert (whole.correct, whole.n, whole.conventions["official"], whole.complete) == (28, 40, 0.75, True)
     easy = summary.accuracy("spider", "cfg1", "easy")
+    # One database: how much databases differ is not known.
     assert (easy.correct, easy.n, easy.standard_error) == (7, 10, None)
 
 
 def test_every_adapter_is_compared_with_the_base_and_configurations_with_one_another(gain_and_loss):
     summary, _ = gain_and_loss
-    pairs = {(c.suite, c.against, c.adapter) for c in summary.comparisons}
+    pairs = {(c.suite, c.against, c.adapter) for c in summary.comparisons if c.group == "all"}
     assert pairs == {
         (s, a, b) for s in ("spider", "mmlu") for a, b in (("base", "cfg1"), ("base", "cfg2"), ("cfg1", "cfg2"))
     }
     loss = summary.change("mmlu", "cfg2")
-    assert (loss.gained, loss.lost, loss.percentage_change, loss.verdict) == (0, 12, -50.0, Finding.LOSS_SHOWN)
+    assert (loss.gained, loss.lost, loss.percentage_change) == (0, 12, -50.0)
+    assert (loss.verdict, loss.family, loss.clusters) == (Finding.WORSE_THAN_MARGIN, 2, 3)
     between = summary.change("mmlu", "cfg2", against="cfg1")
     assert between.difference == pytest.approx(-0.4)
 
@@ -166,7 +173,12 @@ def test_means_over_seeds():
     (spread,) = summary.seeds
     assert (spread.configuration, spread.seeds, spread.mean) == ("cfg1", 3, pytest.approx(0.55))
     assert (spread.mean_change, spread.change_deviation) == pytest.approx((0.3, 0.025))
-    assert "cfg1, 3 seeds: SQL +30.0 points (sd 2.5)" in lines_of(summary, rows)
+    mean = summary.decided("spider", "cfg1")
+    assert (mean.seeds, mean.difference, mean.gained, mean.verdict.gains) == (3, pytest.approx(0.3), 12, True)
+    assert {c.verdict for c in summary.changes("spider") if c.seeds == 1} == {None}
+    said = "cfg1: SQL +30.0 points, 55.0% right instead of 25.0% (95% interval +24.8 to +35.2; 40 questions on 4"
+    said += " databases; mean of 3 trainings, standard deviation 2.5 points), better by more than the margin of 5 points."
+    assert said in text_of(summary, rows)
 
 
 def test_what_was_trained_or_asked_otherwise_is_not_averaged():
@@ -182,22 +194,33 @@ def test_every_verdict_is_told_when_the_suites_have_different_seeds():
     spider = [spider_rows(f"cfg1{seed}", set(range(26))) for seed in ("", "-seed7")]
     mmlu = [mmlu_rows("base", set(range(24))), mmlu_rows("cfg1", set(range(12)))]
     summary, rows = summary_of(spider_rows("base", set(range(10))), *spider, *mmlu)
-    lines = lines_of(summary, rows)
-    assert "cfg1: MMLU -40.0: loss shown" in lines
-    assert "cfg1, 2 seeds: SQL +40.0 points (sd 0.0)" in lines
+    text = text_of(summary, rows)
+    assert "mean of 2 trainings, standard deviation 0.0 points), undecided" in text
+    assert "30 questions within 3 fixed subjects; one training), worse by more than the margin of 5 points." in text
 
 
 def test_seeds_of_one_configuration_are_no_configurations_to_compare():
     summary, _ = summary_of(
         spider_rows("cfg1-seed1", {1}), spider_rows("cfg1-seed2", {2}), spider_rows("cfg2-seed2", {3})
     )
-    assert {(c.against, c.adapter) for c in summary.comparisons} == {("cfg1-seed2", "cfg2-seed2")}
+    assert [(c.against, c.adapter, c.seeds) for c in summary.comparisons] == [("cfg1", "cfg2-seed2", 2)]
+
+
+@pytest.mark.parametrize(("seeds", "pairs"), [((2, 3, 4), 2), ((3, 5, 6), 3), ((9,), 3), ((4, 5), 2)])
+def test_no_training_is_in_two_pairs_of_configurations(seeds, pairs):
+    """Seeds that both have are paired, others in their order: pairs that share a training would not be independent."""
+    one = [spider_rows(f"cfg1-seed{seed}", {seed}) for seed in (1, 2, 3)]
+    two = [spider_rows(f"cfg2-seed{seed}", {seed, 9}) for seed in seeds]
+    (found,) = summary_of(*one, *two)[0].comparisons
+    assert (found.adapter, found.seeds) == ("cfg2" if len(seeds) > 1 else "cfg2-seed9", pairs)
 
 
 def test_the_section_is_short_and_narrow(gain_and_loss):
     summary, rows = gain_and_loss
     lines = lines_of(summary, rows)
-    assert len(lines) <= 24  # and one that names the files
+    assert len(lines) <= 33  # and one that names the files
     assert max(map(len, lines)) <= 80
     assert "  right by the official evaluator's rules: 10, 30, 36; by BIRD's: 10, 28, 36" in lines
-    assert "cfg2: SQL +65.0 points; MMLU -40.0: loss shown" in lines
+    text = text_of(summary, rows)
+    assert "cfg2: SQL +65.0 points, 90.0% right instead of 25.0% (95% interval" in text
+    assert "one training), worse by more than the margin of 5 points." in text

@@ -43,7 +43,8 @@ def test_it_is_summarised_and_gated(finished):
     assert groups[:3] == [("base", "all", 20), ("base", "small", 10), ("base", "large", 10)]
     (change,) = [c for c in summary["comparisons"] if c["group"] == "all"]
     assert (change["suite"], change["against"], change["difference"]) == ("arithmetic", "base", 0.0)
-    assert summary["gates"] == [{"gate": "arithmetic.cfg1.loss <= 0.5", "value": 0.0, "holds": True}]
+    judged = {"gate": "arithmetic.cfg1.loss <= 0.5", "value": 0.0, "holds": True}
+    assert summary["gates"] == [judged | {"measured": "as counted", "undecided": False}]
     manifest = json.loads((finished[0] / "miniature" / "manifest.json").read_text())
     assert len(manifest["chosen"]["arithmetic"]) == 20
 
@@ -52,7 +53,7 @@ def test_the_terminal_shows_it(finished):
     printed = finished[1]
     assert "Sums, most likely option" in printed
     assert re.search(r"^  cfg1 +20 +\d+ +0 +\d+\.\d% .*\+0\.0   1\.000$", printed, re.MULTILINE)
-    assert "cfg1: sums +0.0: " in printed
+    assert "cfg1: sums +0.0 points, " in printed
     assert "exit status 0: all 40 questions measured, 1 gates hold" in printed
 
 

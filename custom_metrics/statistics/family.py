@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 # Draws of all statistics together, and draws at the least: these meet a level of 0.05 to within 0.0015.
 _NUMBERS, _DRAWS = 4_000_000, 20_000
+_MANY = 60  # degrees of freedom, from which on variances are as good as known where it is asked how much wider
 
 
 class Family:
@@ -29,25 +30,23 @@ class Family:
     def __init__(self, scores: "numpy.ndarray", variance: "numpy.ndarray", df: float):
         import numpy
 
-        self._df, self._largest, self._highest = df, None, None
+        self._df, self._largest, self._highest = df if df < _MANY else numpy.inf, None, None
         if len(scores) < 2:
             return
         rng = numpy.random.default_rng(0)
         root = _products(scores / numpy.sqrt(variance)[:, None])
         own = numpy.sqrt(numpy.maximum(1 - (root**2).sum(axis=1), 0))  # what no other comparison shares, such as seeds
-        together = root @ root.T
-        numpy.fill_diagonal(together, 1)
         # Single precision: it is finer than the draws' own error by far.
-        root, own, squares = (part.astype(numpy.float32) for part in (root, own, _root(together**2)))
-        scales = _scales(df)
+        root, own = root.astype(numpy.float32), own.astype(numpy.float32)
+        divided = _Variances(root, df) if df < _MANY else None
         largest, highest = [], []
         some = min(20_000, max(_DRAWS, _NUMBERS // len(root)) // 10)
         for _ in range(10):
             drawn = rng.standard_normal((some, root.shape[1]), numpy.float32) @ root.T
             if own.max() > 1e-3:
                 drawn += rng.standard_normal(drawn.shape, numpy.float32) * own
-            normal = rng.standard_normal((len(drawn), squares.shape[1]), numpy.float32) @ squares.T
-            drawn /= scales[((normal.clip(-8, 8) + 8) * 1000).astype(numpy.int32)]
+            if divided:
+                drawn /= divided.draw(rng, some)
             high = drawn.max(axis=1)
             largest.append(numpy.maximum(high, -drawn.min(axis=1)))
             highest.append(high)
@@ -76,12 +75,35 @@ class Family:
         return numpy.maximum(p, (beyond + 1) / (len(self._largest) + 1))
 
 
-def _scales(df: float) -> "numpy.ndarray":
-    """For normal values from -8 to 8, a thousandth apart, the root of the chi-square over ``df`` that is as rare."""
-    import numpy
-    from scipy.stats import chi2, norm
+class _Variances:
+    """Draws of standard errors over the true ones, as if ``df`` normal values made each, correlated as ``root``'s rows.
 
-    return numpy.sqrt(chi2.isf(norm.sf(numpy.linspace(-8, 8, 16001)), df) / df).astype(numpy.float32)
+    A normal value for each, correlated as the squares are, becomes the chi-square value that is as rare.
+    """
+
+    def __init__(self, root: "numpy.ndarray", df: float):
+        import numpy
+        from scipy.stats import chi2, norm
+
+        columns = root.shape[1]
+        if columns * (columns + 1) // 2 < len(root):
+            # Products of all pairs of columns have the squares of the rows' products.
+            one, two = numpy.triu_indices(columns)
+            self._root = root[:, one] * root[:, two] * numpy.where(one == two, 1, 2**0.5).astype(numpy.float32)
+        else:
+            self._root = _root((root @ root.T) ** 2).astype(numpy.float32)
+        self._own = numpy.sqrt(numpy.maximum(1 - (self._root**2).sum(axis=1), 0))
+        # For values from -8 to 8, a thousandth apart.
+        self._scale = numpy.sqrt(chi2.isf(norm.sf(numpy.linspace(-8, 8, 16001)), df) / df).astype(numpy.float32)
+
+    def draw(self, rng: "numpy.random.Generator", count: int) -> "numpy.ndarray":
+        """``count`` draws of each, (count, k)."""
+        import numpy
+
+        drawn = rng.standard_normal((count, self._root.shape[1]), numpy.float32) @ self._root.T
+        if self._own.max() > 1e-3:
+            drawn += rng.standard_normal(drawn.shape, numpy.float32) * self._own
+        return self._scale[((drawn.clip(-7.999, 7.999) + 8) * 1000).astype(numpy.int32)]
 
 
 def _products(rows: "numpy.ndarray") -> "numpy.ndarray":

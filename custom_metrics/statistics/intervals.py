@@ -91,10 +91,8 @@ def altham_quantile(gained: float, lost: float, n: float, probability: float) ->
     import numpy
     from scipy.optimize import brentq
 
-    share, first, second = _posterior(gained, lost, n)
-
     def missing(difference: float) -> float:
-        return float(_below(difference, share, first, second).mean()) - probability
+        return _below(difference, gained, lost, n) - probability
 
     # Most of the time is saved by not searching all of -1 to 1.
     middle, total = (gained - lost) / n, n + 3
@@ -107,27 +105,27 @@ def altham_quantile(gained: float, lost: float, n: float, probability: float) ->
 
 def altham_p(gained: float, lost: float, n: float) -> float:
     """Twice the smaller of the probabilities that there is a gain and that there is a loss; see ``altham_quantile``."""
-    below = float(_below(0.0, *_posterior(gained, lost, n)).mean())
+    below = _below(0.0, gained, lost, n)
     return 2 * min(below, 1 - below)
 
 
+def _below(difference: float, gained: float, lost: float, n: float) -> float:
+    """The probability of a smaller difference: over the shares that may have changed, that of how many were gained."""
+    import numpy
+    from scipy.special import betainc
+
+    share, weights = _shares(gained + lost, n)
+    return float(betainc(gained + 1, lost + 1, numpy.clip((1 + difference / share) / 2, 0, 1)) @ weights)
+
+
 @lru_cache(maxsize=8)
-def _posterior(gained: float, lost: float, n: float) -> tuple["numpy.ndarray", float, float]:
-    """Quantiles of the share that changes, and the parameters of that gained among what changes.
+def _shares(changed: float, n: float) -> tuple["numpy.ndarray", "numpy.ndarray"]:
+    """Shares that may change, and how likely: Gauss's nodes, which lie close together where the tails are.
 
     Kept, since one change is asked for its four ends in a row.
     """
     import numpy
     from scipy.special import betaincinv
 
-    first, second = gained + 1, lost + 1
-    nodes = (numpy.arange(200) + 0.5) / 200
-    return betaincinv(first + second, n - gained - lost + 1, nodes), first, second
-
-
-def _below(difference: float, share: "numpy.ndarray", first: float, second: float) -> "numpy.ndarray":
-    """Given each share that changes, the probability of a smaller difference."""
-    import numpy
-    from scipy.special import betainc
-
-    return betainc(first, second, numpy.clip((1 + difference / share) / 2, 0, 1))
+    nodes, weights = numpy.polynomial.legendre.leggauss(64)
+    return betaincinv(changed + 2, n - changed + 1, (nodes + 1) / 2), weights / 2

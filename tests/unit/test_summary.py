@@ -177,7 +177,7 @@ def test_means_over_seeds():
     assert (mean.seeds, mean.difference, mean.gained, mean.verdict.gains) == (3, pytest.approx(0.3), 12, True)
     assert {c.verdict for c in summary.changes("spider") if c.seeds == 1} == {None}
     said = "cfg1: SQL +30.0 points, 55.0% right instead of 25.0% (95% interval +24.8 to +35.2; 40 questions on 4"
-    said += " databases; mean of 3 trainings, standard deviation 2.5 points), better by more than the margin of 5 points."
+    said += " databases; mean of 3 trainings, standard deviation 2.5 points), better by more than the margin of 5"
     assert said in text_of(summary, rows)
 
 

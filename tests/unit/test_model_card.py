@@ -53,7 +53,7 @@ def test_the_hub_reads_what_was_measured(card):
     }
     row = "| MMLU test, accuracy | 150 | 107 | 71.3% | 10.0 to 90.0 | -12.0 points | 0.001 |"
     assert row in found.text
-    said = "MMLU: worse (margin 5 points): a loss of up to 19.0 points is not excluded."
+    said = "MMLU: worse at a margin of 5 points: a loss of up to 19.0 points is not excluded."
     assert said in found.text and "It shows the method." in found.text
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pypdf
 import pytest
 
+from custom_metrics.statistics.numbers import interval, minus
 from fixtures.questions.mmlu.suite import MMLU
 from fixtures.questions.plugin import BUILT_IN
 from fixtures.report.article.paired_changes import groups
@@ -102,12 +103,13 @@ def test_the_text_follows_the_verdicts(study, said, never, paper):
     assert [sentence for sentence in never if sentence in text] == []
 
 
-def test_the_note_stands_on_the_first_page_and_the_numbers_are_those_of_the_summary(paper):
+def test_the_note_stands_on_the_first_page_and_the_numbers_are_those_of_the_summary(paper, made_up_study):
     first, *others = paper(*LOSS, note="This is made up. It says nothing.")
     assert "This is made up. It says nothing." in first
     assert "The base model reaches 25.0% on Spider and 80.0% on MMLU." in first
     text = " ".join([first, *others])
-    assert "cfg1 150 / 200 0 75.0% 67.0 to 81.6 75.0% 75.0%" in text
+    found = made_up_study(*LOSS)[0].accuracy("spider", "cfg1")
+    assert f"cfg1 150 / 200 0 75.0% {interval(found.low, found.high)} 75.0% 75.0%" in text
     assert "With cfg1, 25.0% of the SQL answers are still wrong (50 of 200)." in text
     assert "with an error of the database: 25. Rows that look like an answer" in text
 
@@ -121,8 +123,10 @@ def test_a_cause_is_named_only_where_one_setting_differs(made_up_study, manifest
     alone = several.model_copy(update={"experiment": other})
     many, one = (" ".join(pages_of(typeset(report(summary, rows, found, BUILT_IN)))) for found in (several, alone))
     assert "They differ in rank, alpha, learning rate and epochs at once, so these data cannot say" in many
-    found = "cfg2 against cfg1: SQL −15.0 points (95% interval −21.8 to −8.2) and MMLU +20.0 points (95% interval +14.3 to"
-    assert f"{found} +27.3). They differ in epochs alone" in one
+    pairs = [summary.decided(suite.name, "cfg2", "cfg1") for suite in BUILT_IN]
+    sql, mmlu = (f"(95% interval {minus(interval(pair.low, pair.high, signed=True))})" for pair in pairs)
+    said = f"cfg2 against cfg1: SQL −15.0 points {sql} and MMLU +20.0 points {mmlu}. They differ in epochs alone"
+    assert said in one
 
 
 def test_failing_questions_follow_the_stated_rule(paper):

@@ -11,5 +11,5 @@ from trainer.study.outside import harmless
 def test_spider(task: Task, score: SpiderRow, execution_accuracy, record_score):
     """The adapter's SQL returns the gold SQL's result; a wrong answer fails with one line."""
     record_score(score)
-    if not execution_accuracy(task, score).is_successful():
+    if not execution_accuracy(task, score):
         pytest.fail(harmless(score.why), pytrace=False)

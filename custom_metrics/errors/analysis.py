@@ -8,41 +8,15 @@ differences the first is named, which need not be the one that did the harm.
 """
 
 from dataclasses import replace
-from enum import StrEnum
 from typing import NamedTuple
 
 from custom_metrics.errors import query_differences
+from custom_metrics.errors.classes import CLASS_OF_KIND, VISIBLE, ErrorClass
 from custom_metrics.errors.query_parts import QueryParts, loosened
 from custom_metrics.errors.query_reader import read_parts
 from custom_metrics.errors.rough_reader import rough_parts
 
-
-class ErrorClass(StrEnum):
-    """The classes; exactly one belongs to a wrong answer."""
-
-    NO_SQL = "no SQL"
-    DOES_NOT_PARSE = "does not parse"
-    UNKNOWN_TABLE = "unknown table"
-    UNKNOWN_COLUMN = "unknown column"
-    AMBIGUOUS_COLUMN = "ambiguous column"
-    UNKNOWN_FUNCTION = "unknown function"
-    INVALID_QUERY = "invalid query"
-    REFUSED = "refused"
-    SEVERAL_STATEMENTS = "several statements"
-    TIME_LIMIT = "time limit"
-    ROW_CAP = "row cap"
-    MEMORY = "memory or size limit"
-    TABLES = "wrong tables or joins"
-    NESTING = "wrong set operation or nesting"
-    VALUE = "wrong value in a filter"
-    FILTER = "wrong filter"
-    GROUPING = "wrong grouping"
-    AGGREGATE = "wrong aggregate"
-    COLUMNS = "wrong columns"
-    ORDER = "wrong order or limit"
-    DISTINCT = "missing or extra DISTINCT"
-    COLUMN_ORDER = "right rows in other columns' order"
-    OTHER = "other"
+__all__ = ["VISIBLE", "ErrorAnalysis", "ErrorClass", "classify_error"]
 
 
 class ErrorAnalysis(NamedTuple):
@@ -52,24 +26,6 @@ class ErrorAnalysis(NamedTuple):
     explanation: str
 
 
-_CLASS_OF_KIND = {
-    "no sql": ErrorClass.NO_SQL,
-    "syntax": ErrorClass.DOES_NOT_PARSE,
-    "unknown table": ErrorClass.UNKNOWN_TABLE,
-    "unknown column": ErrorClass.UNKNOWN_COLUMN,
-    "ambiguous column": ErrorClass.AMBIGUOUS_COLUMN,
-    "unknown function": ErrorClass.UNKNOWN_FUNCTION,
-    "execution": ErrorClass.INVALID_QUERY,
-    "denied": ErrorClass.REFUSED,
-    "several statements": ErrorClass.SEVERAL_STATEMENTS,
-    "no statement": ErrorClass.NO_SQL,
-    "time limit": ErrorClass.TIME_LIMIT,
-    "row cap": ErrorClass.ROW_CAP,
-    "memory": ErrorClass.MEMORY,
-    "too large": ErrorClass.MEMORY,
-}
-# A wrong answer of these classes is an error message or nothing at all: whoever asked can see that it failed.
-VISIBLE = frozenset(_CLASS_OF_KIND.values())
 # In the order in which they are looked for: nearest to the data first.
 _CHECKS = (
     (ErrorClass.TABLES, query_differences.missing_tables),
@@ -108,7 +64,7 @@ def classify_error(
     if not (predicted_sql or "").strip() or error_kind == "no sql":
         return ErrorAnalysis(ErrorClass.NO_SQL, reason or "the reply holds no SQL")
     if error_kind != "wrong result":
-        return ErrorAnalysis(_CLASS_OF_KIND.get(error_kind, ErrorClass.OTHER), reason or error_kind)
+        return ErrorAnalysis(CLASS_OF_KIND.get(error_kind, ErrorClass.OTHER), reason or error_kind)
     try:
         return _analysis(gold_sql, predicted_sql, columns_reordered)
     except Exception as error:

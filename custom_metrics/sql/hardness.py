@@ -1,15 +1,13 @@
 """Spider's four hardness levels, counted on the parsed SQL; a query that cannot be parsed is of unknown hardness."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 from sqlglot import exp
 
+from custom_metrics.sql.levels import HARDNESS_LEVELS, UNKNOWN, Hardness
 from custom_metrics.sql.parsing import parse_query
 
-Hardness = Literal["easy", "medium", "hard", "extra", "unknown"]
-HARDNESS_LEVELS: tuple[Hardness, ...] = ("easy", "medium", "hard", "extra")
-UNKNOWN: Hardness = "unknown"
+__all__ = ["HARDNESS_LEVELS", "UNKNOWN", "Hardness", "hardness"]
 
 
 def hardness(sql: str) -> Hardness:

@@ -8,7 +8,7 @@ import functools
 import reprlib
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from custom_metrics.sql.execution import DEFAULT_TIMEOUT_S, GoldQueryError, Quer
 from custom_metrics.sql.extraction import holds_sql, read_reply
 from custom_metrics.sql.official_evaluator import OfficialGold, RunPrediction, official_verdict, run_official_gold
 
+# Runs a gold query: database, SQL and ``timeout_s`` -> its result; raises QueryError.
+RunGold = Callable[..., QueryResult]
 _LIMITS = {"time limit": "time", "row cap": "rows", "memory": "memory", "too large": "size"}
 
 
@@ -56,6 +58,7 @@ def gold_result(
     keep_distinct: bool = False,
     plug_value: bool = False,
     suite: Sequence[Path] | None = None,
+    run: RunGold = run_query,
 ) -> GoldResult:
     """The gold SQL's results; ``keep_distinct`` and ``plug_value`` are the official evaluator's options.
 
@@ -63,20 +66,21 @@ def gold_result(
 
     ``suite`` are further files, with the same tables and other rows, on which the official verdict wants the same
     result too; left out, every other ``.sqlite`` file in the database's folder, as the official evaluator has it.
+    ``run`` runs a query, as ``run_query`` does.
 
     Raises:
         GoldQueryError: the gold SQL fails or passes a limit.
     """
 
     @functools.cache
-    def run(path: Path, sql: str) -> QueryResult:
+    def once(path: Path, sql: str) -> QueryResult:
         try:
-            return run_query(path, sql, timeout_s=timeout_s)
+            return run(path, sql, timeout_s=timeout_s)
         except QueryError as error:
             raise _gold_error(error, path, sql) from error
 
-    result = run(database, gold_sql.strip().rstrip("; "))
-    official = functools.partial(run_official_gold, database, gold_sql, plug_value=plug_value, run=run, suite=suite)
+    result = once(database, gold_sql.strip().rstrip("; "))
+    official = functools.partial(run_official_gold, database, gold_sql, plug_value=plug_value, run=once, suite=suite)
     try:
         return GoldResult(database, gold_sql, result, official(keep_distinct=keep_distinct))
     except GoldQueryError:

@@ -58,7 +58,8 @@ def finding(change: Bounded, margin: float, *, gain: bool = False) -> Finding:
     Better or worse: the 95 % interval lies on that side of 0, or of the margin. No worse (no better) than the margin:
     the one-sided 95 % bound lies within it (Piaggio et al. 2012, JAMA 308:2594-2604). Equivalent: both bounds do
     (Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15:657-680), which comes before better and worse;
-    it is not asked where a gain is looked for. So more questions only take a change out of being undecided. Nothing is
+    it is not asked where a gain is looked for. A loss
+    within the margin, which some questions show to be worse, is no worse or equivalent with more of them. Nothing is
     shown with ``Few`` questions or one cluster, and no difference where few answers changed.
     """
     if change.few in (Few.QUESTIONS, Few.CLUSTERS):

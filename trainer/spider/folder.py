@@ -130,6 +130,14 @@ class SpiderFolder:
         return questions if self.evidence else [replace(question, evidence="") for question in questions]
 
 
+def find_spider(source: str | Path) -> Path:
+    """The folder or file that ``source`` names. Raises SpiderDataError where there is none."""
+    path = resolve(source)
+    if not path.exists():
+        raise SpiderDataError(f"Spider not found: no folder or zip {str(source)!r}. {REMEDY}")
+    return path
+
+
 def open_spider(source: str | Path, questions: str = "", *, evidence: bool = True) -> SpiderFolder:
     """The data in a folder or zip, which is unpacked once, beside itself; or beside the file of questions named.
 
@@ -139,9 +147,7 @@ def open_spider(source: str | Path, questions: str = "", *, evidence: bool = Tru
     Raises:
         SpiderDataError: nothing there, or damaged. ZipError: a zip that cannot be unpacked or must not be.
     """
-    path = resolve(source)
-    if not path.exists():
-        raise SpiderDataError(f"Spider not found: no folder or zip {str(source)!r}. {REMEDY}")
+    path = find_spider(source)
     if path.is_file() and path.suffix.lower() in (*SUFFIXES, *GOLD_SUFFIXES):
         path, questions = path.parent, questions or path.name
     elif path.is_file() and path.suffix.lower() in (*DATABASE_SUFFIXES, ".xlsx", ".xls", ".ods"):

@@ -7,9 +7,10 @@ import pytest
 
 from custom_metrics.statistics import Design, Finding
 from fixtures.report.gate_sentences import gate_reason, gate_state, why_exit
-from fixtures.results.types import Accuracy, Change, Since, Summary
+from fixtures.results.types import Accuracy, Change, Since, Spread, Summary
 from fixtures.scores.exit_status import decide
 from fixtures.scores.gates import GateError, NotEvaluated, parse_gate
+from tests.processes import run_pytest
 
 SUITES = ["spider", "mmlu"]
 ADAPTERS = [("base", "base"), ("cfg1", "cfg1"), ("cfg1:7", "cfg1-seed7")]
@@ -142,3 +143,35 @@ def test_what_is_no_gate_is_refused_with_an_example(text):
 def test_a_gate_on_an_adapter_that_is_not_evaluated_names_those_that_are():
     with pytest.raises(NotEvaluated, match="'cfg9' is not evaluated. This run has base, cfg1, cfg1:7"):
         gate("spider.cfg9 > 0")
+
+
+def of_two_seeds():
+    """The same, where cfg1 is the mean of two trainings, each of which lost more than the limit below."""
+    single = summary()
+    change = single.comparisons[0].model_copy(update={"suite": "mmlu", "verdict": None, "lower": -0.09})
+    mean = change.model_copy(update={"seeds": 2, "lower": -0.01, "verdict": Finding.NO_WORSE})
+    spread = {"suite": "mmlu", "configuration": "cfg1", "adapters": ["cfg1", "cfg1-seed7"], "seeds": 2, "mean": 0.7}
+    spreads = [Spread(**spread, standard_deviation=0.1, mean_change=0.05, change_deviation=0.01)]
+    other = change.model_copy(update={"adapter": "cfg1-seed7"})
+    return single.model_copy(update={"comparisons": [change, mean, other], "seeds": spreads})
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("mmlu.cfg1.loss.upper <= 0.02", True),
+        ('mmlu."cfg1:7".loss.upper <= 0.02', False),
+        ("mmlu.cfg1 >= 0.65", True),
+        ("mmlu.cfg1.gain >= 0.06", False),
+    ],
+)
+def test_a_configuration_of_several_seeds_is_judged_by_their_mean(text, holds):
+    assert gate(text).judge(of_two_seeds()).holds is holds
+
+
+@pytest.mark.parametrize("measure", ["accuracy.upper", "regression"])
+def test_what_a_mean_over_seeds_lacks_is_refused(measure, pytestconfig, tmp_path):
+    arguments = ["-m", "mmlu", "--adapter=base,cfg1:1,cfg1:2", f"--gate=mmlu.cfg1.{measure} <= 0.5", "--train"]
+    found = run_pytest([*arguments, f"--results={tmp_path}"], cwd=pytestconfig.rootpath)
+    assert found.returncode == 4
+    assert "'cfg1' has several seeds, of which only gain and loss have bounds" in found.stderr

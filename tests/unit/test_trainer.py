@@ -33,6 +33,7 @@ def test_the_loss_is_finite_and_the_adapter_moved(trained):
     assert len(record["training"]["loss"]) == 2
     assert all(0 < loss < 20 for loss in record["training"]["loss"])
     assert record["weights"]["initial"] != record["weights"]["final"]
+    assert record["training"]["cuda_graphs"] is False and record["training"]["cuda_graphs_failure"] is None
 
 
 def test_only_lora_weights_are_trained(experiment_file, base_model, tmp_path):

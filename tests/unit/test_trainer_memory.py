@@ -45,6 +45,30 @@ def test_passes_fit_the_memory(tmp_path, budget_gib, settings, passes):
     assert budget is None or peak <= budget
 
 
+@pytest.mark.parametrize(
+    ("budget_gib", "settings", "processes", "passes"),
+    [
+        pytest.param(24, {}, 1, Passes(16, False, cuda_graphs=True), id="all fits"),
+        pytest.param(19, {}, 1, Passes(8, False, cuda_graphs=True), id="two graphs beat one pass without"),
+        pytest.param(3.5, {}, 1, Passes(1, False, cuda_graphs=True), id="small passes cost little"),
+        pytest.param(24, {"quantisation": "nf4"}, 1, Passes(16, False), id="QLoRA"),
+        pytest.param(24, {"gradient_checkpointing": True}, 1, Passes(16, True), id="recomputing"),
+        pytest.param(24, {}, 2, Passes(8, False), id="two processes"),
+    ],
+)
+def test_passes_through_graphs(tmp_path, budget_gib, settings, processes, passes):
+    run = run_with(tmp_path, **settings)
+    found, peak = choose_passes(run, steps(16, 1000), DEMAND, budget_gib * GIB, processes=processes, graphs=True)
+    assert found == passes
+    assert peak <= budget_gib * GIB
+
+
+def test_float16_is_not_captured(tmp_path):
+    run = run_with(tmp_path)
+    half = dataclasses.replace(run, base_model=run.base_model.model_copy(update={"dtype": "float16"}))
+    assert choose_passes(half, steps(16, 1000), DEMAND, 24 * GIB, graphs=True)[0] == Passes(16, False)
+
+
 def test_processes_share_a_step(tmp_path):
     assert choose_passes(run_with(tmp_path), steps(16, 1000), DEMAND, None, processes=4)[0] == Passes(4, False)
 

@@ -3,6 +3,6 @@
 In: a ``LoraRun``. Out: an adapter in its folder (``lora``); or, with no weight loaded, the plan (``plan``), what it
 takes (``dry_run``) and the texts (``prepared``).
 
-May import every other part of the trainer but the command line. ``lora`` imports torch, TRL and PEFT at its top: import
-it only where a training begins.
+May import every other part of the trainer but the command line. ``lora`` and ``trial`` import torch, TRL and PEFT at
+their top: import them only where a training begins.
 """

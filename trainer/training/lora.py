@@ -11,6 +11,7 @@ from trainer.keeping.record import write_run_record
 from trainer.keeping.state import TrainingStopped
 from trainer.keeping.unfinished import unfinished_adapter
 from trainer.keeping.weights import adapter_hash, adapter_weights
+from trainer.machine.compiler import import_compiler
 from trainer.machine.fused_kernels import fused_kernels_installed
 from trainer.machine.processes import of_the_first, processes
 from trainer.rows.batches import order_hash
@@ -49,6 +50,7 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> int | None:
     """Train to the end; the signal that came too late to stop it, or None."""
     main = processes().is_main_process
     check_memory(run.base_model)
+    import_compiler()
     tokenizer = load_tokenizer(run.base_model)
     steps, dropped = plan(run, tokenizer)
     take_gpu(run.conduct.gpu_memory_gb)
@@ -111,6 +113,8 @@ def _measured(trainer: RowTrainer, report: StepReport, passes: Passes, expected:
         "micro_batch_size": passes.micro_batch_size,
         "gradient_checkpointing": passes.gradient_checkpointing,
         "attention": trainer.model.config._attn_implementation,
+        "cuda_graphs": bool(trainer.graphs and trainer.graphs.capturing),
+        "cuda_graphs_failure": trainer.graphs and trainer.graphs.failure,
         "fused_kernels": gpu and fused_kernels_installed(),
         "expected_gb": expected / 1e9 if gpu else None,
         "peak_gb": torch.cuda.max_memory_allocated() / 1e9 if gpu else None,

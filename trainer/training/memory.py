@@ -59,11 +59,6 @@ def memory_demand(run: LoraRun, skeleton: "PreTrainedModel", *, fused: bool) -> 
     )
 
 
-def parameters_a_token(skeleton: "PreTrainedModel") -> int:
-    """Parameters that every token passes: those of the linear layers but the head, which few tokens need."""
-    return sum(module.weight.numel() for module in linear_layers(skeleton).values())
-
-
 def linear_layers(skeleton: "PreTrainedModel") -> dict:
     """The layers that LoRA can adapt, by name: all linear ones but the head."""
     head = skeleton.get_output_embeddings()

@@ -33,6 +33,7 @@ def plan_passes(run: LoraRun, steps: list[list[TokenisedText]]) -> tuple[Passes,
 
     from trainer.machine.fused_kernels import fused_kernels_installed
     from trainer.machine.processes import processes
+    from trainer.training.shared_schema import has_flex_attention
 
     skeleton = load_skeleton(run.base_model)
     _check_targets(run.settings.target_modules, skeleton)
@@ -40,7 +41,9 @@ def plan_passes(run: LoraRun, steps: list[list[TokenisedText]]) -> tuple[Passes,
     demand, count = memory_demand(run, skeleton, fused=fused_kernels_installed()), processes().num_processes
     if is_fsdp_enabled():
         demand = replace(demand, fixed=demand.fixed / count)
-    return choose_passes(run, steps, demand, free_memory(run.conduct.gpu_memory_gb), processes=count)
+    graphs = has_flex_attention(run.base_model.attention)
+    budget = free_memory(run.conduct.gpu_memory_gb)
+    return choose_passes(run, steps, demand, budget, processes=count, graphs=graphs and budget is not None)
 
 
 def _check_tokens(steps: list[list[TokenisedText]], model: "PreTrainedModel") -> None:

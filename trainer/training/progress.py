@@ -49,6 +49,7 @@ class StepReport(TrainerCallback):
             initial=state.global_step,
             desc=self._label,
             unit="step",
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
             mininterval=interval,
             disable=not self._visible,
         )
@@ -61,12 +62,23 @@ class StepReport(TrainerCallback):
         self.first_step_s = self.first_step_s or since_start
         self.seconds = self._seconds_before + since_start
         state.log_history[-1]["seconds"] = self.seconds  # a checkpoint keeps it
-        self._bar.set_postfix_str(f"loss {logs['loss']:.3f}, {self.tokens_per_s:,.0f} tokens/s", refresh=False)
+        self._bar.set_postfix_str(
+            f"loss {logs['loss']:.3f}, {self.tokens_per_s:,.0f} tokens/s{self._left(since_start)}", refresh=False
+        )
         self._bar.update()
         # In float16 the gradients of some steps overflow by design: the scaler skips those and scales less.
         for name in ("loss",) if args.fp16 else ("loss", "grad_norm"):
             if not math.isfinite(logs.get(name, 0.0)):
                 raise ExperimentError(self._not_finite(name, logs[name], Path(args.output_dir)))
+
+    def _left(self, since_start: float) -> str:
+        """The time to the end, from the third step on: the first compiles kernels, and tells nothing of the others."""
+        done, first = len(self.losses), self.resumed_after_step + 1
+        if done < first + 2:
+            return ""
+        speed = sum(self._step_tokens[first:done]) / (since_start - self.first_step_s)
+        seconds = sum(self._step_tokens[done:]) / speed
+        return f", {self._bar.format_interval(round(seconds))} left"
 
     def _not_finite(self, name: str, value: float, folder: Path) -> str:
         kept = last_checkpoint(folder)

@@ -1,5 +1,6 @@
 """TRL's trainer over rows (see ``trainer.rows.batches``), and how it is set up."""
 
+import functools
 from pathlib import Path
 
 import torch
@@ -7,17 +8,21 @@ from datasets import Dataset
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from torch.nn.functional import cross_entropy
-from transformers import PrinterCallback
+from transformers import PreTrainedModel, PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
+from trainer.machine.compiler import import_compiler
 from trainer.machine.fused_kernels import use_fused_kernels
 from trainer.machine.processes import processes
-from trainer.rows.batches import IGNORED, TokenisedText, build_row, cut_rows
+from trainer.rows.batches import IGNORED, TokenisedText, build_row, cut_rows, row_size
 from trainer.run import LoraRun
 from trainer.study.base_model import compute_dtype, load_model
 from trainer.training.passes import Passes
 from trainer.training.progress import SaveAdapters, StepReport
+from trainer.training.row_graphs import RowGraphs
+from trainer.training.row_shapes import RowShape, choose_shapes
 from trainer.training.shared_schema import attention_inputs, use_shared_schema_attention
+from trainer.training.static_rows import RowsAhead, StaticRow, pack_row
 
 
 class RowTrainer(SFTTrainer):
@@ -26,19 +31,47 @@ class RowTrainer(SFTTrainer):
     TRL computes the head of every position, on a CPU several times over: a quarter of the time.
     """
 
+    graphs: RowGraphs | None = None
+    shapes: tuple[RowShape, ...] = ()  # of packed rows; without any, rows come as they are
+    capture = True
+
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        """The loss of a row, through a CUDA graph where rows are packed for it."""
+        if "packed" not in inputs:
+            return super().training_step(model, inputs, num_items_in_batch)
+        model.train()
+        if self.graphs is None:
+            trained = [weights for weights in model.parameters() if weights.requires_grad]
+            compute = functools.partial(self._computed, model)
+            self.graphs = RowGraphs(compute, trained, list(self.shapes), capture=self.capture)
+        return self.graphs.step(inputs["packed"], inputs["shape"], num_items_in_batch)
+
+    def _computed(self, model, row: StaticRow, items: torch.Tensor) -> torch.Tensor:
+        loss = row_loss(model, row.inputs, row.predicting, row.targets) / items
+        self.accelerator.backward(loss)
+        return loss.detach()
+
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Cross-entropy of the labelled tokens, summed over the row and divided by the number of them in the step."""
         labels = inputs.pop("labels")[0]
         positions = (labels != IGNORED).nonzero()[:, 0]
-        inputs = attention_inputs(self.model, inputs)
-        outputs = model(**inputs, logits_to_keep=positions - 1, use_cache=False)
-        loss = cross_entropy(outputs.logits[0].float(), labels[positions], reduction="sum") / num_items_in_batch
+        loss = row_loss(model, attention_inputs(self.model, inputs), positions - 1, labels[positions])
         # The tokens of all processes are counted, and gradients are then averaged over the processes.
-        loss = loss * self.accelerator.num_processes
-        return (loss, outputs) if return_outputs else loss
+        loss = loss / num_items_in_batch * self.accelerator.num_processes
+        return (loss, None) if return_outputs else loss
+
+    def floating_point_ops(self, inputs) -> int:
+        """Nothing: nobody asks, and counting all parameters at every step takes milliseconds."""
+        return 0
 
     def create_model_card(self, *_, **__):
         """Nothing: the card is written by who has something to say, an evaluation or ``--push``."""
+
+
+def row_loss(model, inputs: dict, predicting: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The summed cross-entropy of ``targets`` at the places ``predicting`` them, those that are IGNORED left out."""
+    outputs = model(**inputs, logits_to_keep=predicting, use_cache=False)
+    return cross_entropy(outputs.logits[0].float(), targets, ignore_index=IGNORED, reduction="sum")
 
 
 def build_trainer(
@@ -48,22 +81,31 @@ def build_trainer(
     folder: Path,
     report: StepReport,
     passes: Passes,
+    model: PreTrainedModel | None = None,
 ) -> RowTrainer:
-    """TRL's trainer over these steps, its adapter freshly initialised from the run's seed."""
-    model = load_model(run.base_model, quantisation=run.quantisation)
+    """TRL's trainer over these steps, its adapter freshly initialised from the run's seed; without ``model`` on the
+    base model.
+    """
+    compiler = import_compiler()
+    model = model or load_model(run.base_model, quantisation=run.quantisation)
+    if compiler:
+        compiler.result()
     use_fused_kernels(model)
     use_shared_schema_attention(model, run.settings.max_length, run.base_model.attention)
     rows = cut_rows(steps, passes.micro_batch_size)
+    shapes = choose_shapes([row_size(texts) for texts in rows]) if passes.cuda_graphs else []
+    # Rows are built when their turn comes: all at once they would be the epochs' tokens over again.
+    build = functools.partial(pack_row, shapes=shapes) if shapes else row_tensors
     trainer = RowTrainer(
         model,
         _sft_config(run, len(steps), passes, folder),
-        # Rows are built when their turn comes: all at once they would be the epochs' tokens over again.
-        data_collator=lambda places: row_tensors(rows[places[0]["row"]]),
+        data_collator=RowsAhead(build, rows),
         train_dataset=Dataset.from_dict({"row": range(len(rows))}),
         processing_class=tokenizer,
         peft_config=_lora_config(run),
         callbacks=[report, *([SaveAdapters(folder, run.conduct.save_steps)] if run.conduct.save_steps else [])],
     )
+    trainer.shapes = tuple(shapes)
     trainer.remove_callback(PrinterCallback)
     _settle_dtypes(trainer.model, compute_dtype(run.base_model))
     trainer.model.peft_config["default"].base_model_name_or_path = run.base_model.id
@@ -122,6 +164,7 @@ def _sft_config(run: LoraRun, steps: int, passes: Passes, folder: Path) -> SFTCo
         bf16=dtype is torch.bfloat16,
         fp16=dtype is torch.float16,
         use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=False,  # which takes longer than to copy a row as it is
         gradient_checkpointing=passes.gradient_checkpointing,
         logging_steps=1,
         logging_nan_inf_filter=False,

@@ -1,0 +1,85 @@
+"""What is said of the time that a training takes: before it, and while it runs."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from tests.unit.test_trainer_memory import run_with, steps
+from trainer.training.passes import Passes
+
+
+@pytest.fixture
+def llama(tmp_path, monkeypatch):
+    """A run on a model of 32 layers, whose trial takes 9 s to compile and 20 ms + 5 ms a layer for a step."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from tests.bench.llama_3_8b import LLAMA_3_8B
+    from trainer.training import trial
+
+    with torch.device("meta"):
+        skeleton = LlamaForCausalLM(LlamaConfig(**LLAMA_3_8B, tie_word_embeddings=False))
+    monkeypatch.setattr(trial, "load_skeleton", lambda settings: skeleton)
+    monkeypatch.setattr(trial, "_timed", lambda run, tokenizer, steps, passes, layers: (9.0, 0.02 + 0.005 * layers))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("quantisation", "graphs", "seconds"),
+    [
+        pytest.param("none", False, 9 + 100 * 0.18, id="LoRA"),
+        pytest.param("none", True, 9 + 100 * 0.18, id="through graphs"),
+        pytest.param("nf4", False, 9 + 100 * 0.18 * 1.13, id="QLoRA"),
+    ],
+)
+def test_few_layers_and_steps_tell_of_all(llama, quantisation, graphs, seconds):
+    from trainer.training.trial import trial_seconds
+
+    run = run_with(llama, quantisation=quantisation)
+    planned = steps(16, 100) * 100
+    assert trial_seconds(run, None, planned, Passes(16, False, graphs)) == pytest.approx(seconds)
+
+
+def test_longer_rows_take_longer(llama):
+    from trainer.training.trial import trial_seconds
+
+    run = run_with(llama)
+    planned = steps(16, 100) * 6 + steps(16, 300) * 94
+    assert trial_seconds(run, None, planned, Passes(16, False)) == pytest.approx(9 + 0.18 * (6 + 94 * 3))
+
+
+def test_a_trial_that_fails_is_said(tmp_path, monkeypatch):
+    from trainer.training import dry_run, trial
+
+    def fail(*_):
+        raise RuntimeError("CUDA out of memory. Tried to\nallocate")
+
+    monkeypatch.setattr(trial, "trial_seconds", fail)
+    run = run_with(tmp_path)
+    run.base_model.__dict__["memory_gb"] = 0.0
+    assert dry_run._time(run, None, [], Passes(16, False)) == (
+        "unknown, as a few steps of it failed: CUDA out of memory. Tried to"
+    )
+
+
+@pytest.mark.parametrize("resumed", [0, 4])
+def test_the_time_left_is_told_from_the_third_step_on(monkeypatch, resumed):
+    """The first step's compiling is no part of it, and long steps take longer."""
+    from trainer.training.progress import StepReport
+
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    report = StepReport("cfg1", [10] * (resumed + 3) + [10, 30], visible=False)
+    before = [{"loss": 1.0, "seconds": 5.0}] * resumed
+    state = SimpleNamespace(global_step=resumed, log_history=[*before])
+    args = SimpleNamespace(fp16=False, output_dir="nowhere")
+    report.on_train_begin(args, state, None)
+    shown = []
+    for seconds in (20, 2, 2):
+        now[0] += seconds
+        state.log_history.append({"loss": 1.0})
+        report.on_log(args, state, None, {"loss": 1.0})
+        shown.append(report._bar.postfix or "")
+    assert ["left" in text for text in shown] == [False, False, True]
+    assert shown[-1].endswith(", 00:08 left")

@@ -1,0 +1,91 @@
+"""How long a training takes on this machine: a few steps of it, on a model of the same widths but few layers.
+
+Weights are drawn at random: speed does not depend on them, and none is read.
+"""
+
+import copy
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel, TrainerCallback
+
+from trainer.rows.batches import TokenisedText, cut_rows, row_size
+from trainer.run import LoraRun
+from trainer.study.base_model import compute_dtype, load_skeleton
+from trainer.training.memory import take_gpu
+from trainer.training.passes import Passes
+from trainer.training.progress import StepReport
+from trainer.training.row_shapes import fill_up
+from trainer.training.row_trainer import build_trainer
+
+_LAYERS = (1, 3)
+_QUANTISED = (
+    1.13  # times as long with weights in 4 bits, which random ones are not. Measured (tests/bench/test_trainer.py)
+)
+_STEPS = 6  # of which the first compiles, and the others are timed
+_ENOUGH_S = 20.0  # no step begins after so long, once one has been timed
+
+
+def trial_seconds(run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes) -> float:
+    """What all ``steps`` will take, in seconds, the first one's compiling included as it is met here.
+
+    Raises:
+        RuntimeError: the model cannot be trained here, for lack of memory for one.
+    """
+    layers = load_skeleton(run.base_model).config.get_text_config().num_hidden_layers
+    # Rows of one shape: those of the first steps.
+    few = steps[:_STEPS]
+    depths = _LAYERS if layers > max(_LAYERS) else (layers,)
+    times = [_timed(run, tokenizer, few, passes, depth) for depth in depths]
+    seconds_a_step = times[-1][1]
+    if len(depths) > 1:
+        (_, less), (_, more) = times
+        seconds_a_step += max(0.0, more - less) / (depths[1] - depths[0]) * (layers - depths[1])
+    if run.quantisation != "none":
+        seconds_a_step *= _QUANTISED
+    return times[0][0] + seconds_a_step * _tokens(steps, passes) / _tokens(few, passes) * len(few)
+
+
+def _tokens(steps: list[list[TokenisedText]], passes: Passes) -> int:
+    """That are computed, padding included."""
+    sizes = [row_size(texts) for texts in cut_rows(steps, passes.micro_batch_size)]
+    return sum(tokens for tokens, _ in (fill_up(sizes) if passes.cuda_graphs else sizes))
+
+
+def _timed(
+    run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes, layers: int
+) -> tuple[float, float]:
+    """Seconds of the first step, and of one of the others (their mean) through a model of so many layers."""
+    ends = [0.0]
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, args, state, control, **_):
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            ends.append(time.perf_counter())
+            control.should_training_stop |= len(ends) > 2 and ends[-1] - ends[0] > _ENOUGH_S
+
+    with tempfile.TemporaryDirectory() as folder:
+        model = _shallow_model(run, layers)
+        report = StepReport("", [1] * len(steps), visible=False)
+        trainer = build_trainer(run, tokenizer, steps, Path(folder), report, passes, model)
+        trainer.args.save_strategy = "no"
+        trainer.add_callback(Clock())
+        ends[0] = time.perf_counter()
+        trainer.train()
+    del trainer, model
+    take_gpu(run.conduct.gpu_memory_gb)
+    return ends[1] - ends[0], (ends[-1] - ends[1]) / (len(ends) - 2) if len(ends) > 2 else ends[1] - ends[0]
+
+
+def _shallow_model(run: LoraRun, layers: int) -> PreTrainedModel:
+    """The base model's first layers, with weights at random on the device."""
+    config = copy.deepcopy(load_skeleton(run.base_model).config)
+    text = config.get_text_config()
+    text.num_hidden_layers = layers
+    if getattr(text, "layer_types", None):
+        text.layer_types = text.layer_types[:layers]
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        return AutoModelForCausalLM.from_config(config, dtype=compute_dtype(run.base_model), trust_remote_code=False)

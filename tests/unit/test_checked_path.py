@@ -103,7 +103,7 @@ def test_a_fast_path_that_fails_steps_aside_and_says_why(saved, monkeypatch):
 
     folder = saved("Llama")
     engine = engine_on(folder)
-    monkeypatch.setattr(answer_kinds, "greedy_replies", unknown)
+    monkeypatch.setattr(answer_kinds, "GreedyReplies", unknown)
     same(answers(engine), plainly(engine, reference(folder), TEXTS))
     assert "KeyError: 'grouped_sdpa'" in engine.path.records["base"].problem
 
@@ -204,9 +204,8 @@ def test_rounding_is_told_from_a_fault_by_all_tokens_together(apart, sound, save
     from fixtures.engines.answer_kinds import Held
     from fixtures.engines.checked_path import CheckedPath, PathRecord
 
-    path, record = CheckedPath(engine_on(saved("Llama")).models, torch.bfloat16), PathRecord()
-    path._judge(record, [Held(apart, None)])
-    assert (record.problem == "") == sound
+    path = CheckedPath(engine_on(saved("Llama")).models, torch.bfloat16)
+    assert (path._judged(PathRecord(), [Held(apart, None)]) == "") == sound
 
 
 def test_what_was_sound_for_one_adapter_is_tried_with_few_questions_of_the_next(saved):

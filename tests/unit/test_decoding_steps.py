@@ -1,4 +1,4 @@
-"""Steps that are launched at once: which are captured, what is refused, and the attention that reads rows as they are.
+"""Steps that are launched at once: which are captured, and what is refused.
 
 There is no GPU here: a stand-in for a graph runs the step again that it was captured from, on the same tensors.
 """
@@ -58,8 +58,8 @@ def captured(monkeypatch):
 
     init, graphs = decoding_steps.DecodingSteps.__init__, {}
 
-    def on_gpu(self, *given):
-        init(self, *given)
+    def on_gpu(self, *given, **named):
+        init(self, *given, **named)
         self.graphs, self._together = True, 4
 
     def step(self, rows, width):
@@ -142,57 +142,6 @@ def test_what_is_looked_at_in_float32_is_not_captured():
     assert _BRIEF <= _FEW
 
 
-def flash_attention(query, keys, values, each, starts, longest, columns, *_, scale, seqused_k):
-    """As torch's own, which GPUs have, by its definition: every query of one token reads its row's columns in use."""
-    import torch
-
-    assert (longest, keys.ndim, query.dtype) == (1, 3, torch.float32)
-    assert each.tolist() == list(range(len(query) + 1))
-    found = []
-    for row, start in enumerate(starts[:-1].tolist()):
-        used = slice(start, start + int(seqused_k[row]))
-        assert int(seqused_k[row]) <= columns
-        own = (part[used].repeat_interleave(query.shape[1] // keys.shape[1], dim=1) for part in (keys, values))
-        own_keys, own_values = (part.transpose(0, 1) for part in own)
-        weights = (query[row][:, None] @ own_keys.transpose(1, 2) * scale).softmax(-1)
-        found.append((weights @ own_values)[:, 0])
-    return (torch.stack(found),)
-
-
-def test_rows_that_are_read_as_far_as_they_go_say_the_same(model, sequences, monkeypatch):
-    import torch
-
-    from fixtures.engines import key_values
-
-    expected, asked = replies(model, sequences), []
-
-    def counted(*given, **named):
-        asked.append(given[0].shape[0])
-        return flash_attention(*given, **named)
-
-    monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", counted)
-    monkeypatch.setattr(key_values, "can_read_ragged", lambda *_: True)
-    assert replies(model, sequences) == expected
-    assert len(asked) > 2 * MORE
-
-
-def test_a_window_is_not_read_as_if_there_were_none(sequences, monkeypatch):
-    import torch
-    from transformers import MistralConfig, MistralForCausalLM
-
-    from fixtures.engines import key_values
-    from fixtures.engines.grouped_attention import register_grouped_attention
-
-    torch.manual_seed(0)
-    sizes = {"vocab_size": 40, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
-    model = MistralForCausalLM(MistralConfig(sliding_window=16, num_attention_heads=4, num_key_value_heads=2, **sizes))
-    model.eval().set_attn_implementation(register_grouped_attention())
-    expected = replies(model, sequences[:8])
-    monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", lambda *_, **__: pytest.fail("no window"))
-    monkeypatch.setattr(key_values, "can_read_ragged", lambda *_: True)
-    assert replies(model, sequences[:8]) == expected
-
-
 def test_on_a_gpu_graphs_say_what_steps_say(sequences, monkeypatch):
     import torch
 
@@ -201,7 +150,7 @@ def test_on_a_gpu_graphs_say_what_steps_say(sequences, monkeypatch):
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from fixtures.engines import decoding_steps
-    from fixtures.engines.greedy_decoding import _Batch
+    from fixtures.engines.greedy_decoding import GreedyReplies
     from fixtures.engines.grouped_attention import register_grouped_attention
     from fixtures.engines.memory import Bounds
 
@@ -212,8 +161,9 @@ def test_on_a_gpu_graphs_say_what_steps_say(sequences, monkeypatch):
     model.set_attn_implementation(register_grouped_attention())
 
     def answered():
-        batch = _Batch(model, sequences, torch.tensor(ENDS, device="cuda"), MORE, Bounds(rows=16), set())
-        return batch.answered(), batch._steps
+        batch = GreedyReplies(model, sequences, torch.tensor(ENDS, device="cuda"), MORE, bounds=Bounds(rows=16))
+        found = dict(batch)
+        return [found[place] for place in range(len(sequences))], batch._steps
 
     with torch.inference_mode():
         found, steps = answered()

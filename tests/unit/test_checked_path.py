@@ -197,15 +197,14 @@ def test_a_reply_that_parts_from_the_plain_way_goes_on_as_that_does(saved):
     ("apart", "sound"),
     [([0.03] * 400, True), ([4.3] + [0.03] * 25, True), ([1.0] * 400, False), ([float("nan")], False)],
 )
-def test_rounding_is_told_from_a_fault_by_all_tokens_together(apart, sound, saved):
-    """Of narrow numbers that cannot be widened: one token far apart is rounding, many are another computation."""
+def test_rounding_is_told_from_a_fault_by_all_tokens_together(apart, sound):
+    """Of narrow numbers as they are: one token far apart is rounding, many are another computation."""
     import torch
 
     from fixtures.engines.answer_kinds import Held
-    from fixtures.engines.checked_path import CheckedPath, PathRecord
+    from fixtures.engines.path_record import PathRecord
 
-    path = CheckedPath(engine_on(saved("Llama")).models, torch.bfloat16)
-    assert (path._judged(PathRecord(), [Held(apart, None)]) == "") == sound
+    assert (PathRecord().judged([Held(apart, None)], torch.finfo(torch.bfloat16).eps) == "") == sound
 
 
 def test_what_was_sound_for_one_adapter_is_tried_with_few_questions_of_the_next(saved):
@@ -218,3 +217,35 @@ def test_what_was_sound_for_one_adapter_is_tried_with_few_questions_of_the_next(
     assert engine.path.records["other"].checked == 2
     list(engine.generate([Prompt(text=prompts[-1].text * 2), prompts[0]], other, max_new_tokens=4))
     assert engine.path.records["other"].checked == 4, "what nobody was asked before"
+
+
+@pytest.mark.parametrize("always", [False, True])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_what_really_runs_is_held_against_the_plain_way_and_a_simpler_way_is_tried_first(
+    always, dtype, saved, monkeypatch
+):
+    """A fault that float32 does not show, of a GPU's graphs or its kernels for narrow numbers."""
+    from dataclasses import replace
+
+    from fixtures.engines.greedy_decoding import GreedyReplies
+
+    engine, answered = engine_on(saved("Llama"), dtype=dtype), GreedyReplies.__iter__
+
+    def off(self):
+        for place, one in answered(self):
+            faulty = self._state._more > 8 and (always or not self._bounds.simple)
+            yield place, replace(one, log_probs=[value - 3 for value in one.log_probs]) if faulty else one
+
+    prompts = [Prompt(text=text) for text in TEXTS]
+    sound = dict(engine.generate(prompts, BASE, max_new_tokens=32))
+    engine.path.records.clear()
+    monkeypatch.setattr(GreedyReplies, "__iter__", off)
+    monkeypatch.setattr(GreedyReplies, "way", property(lambda self: f"simple: {self._bounds.simple}"))
+    found = dict(engine.generate(prompts, BASE, max_new_tokens=32))
+    record, notes = engine.path.records["base"], engine.checked(BASE)["notes"]
+    assert "differs from plain Transformers" in record.simple
+    assert bool(record.problem) == always
+    assert len(found) == len(prompts) and (dtype != "float32" or found == sound)
+    assert [note for note in notes if "simple" in note] == (
+        [] if always else [f"replies came with simple: True, since {record.simple}"]
+    )

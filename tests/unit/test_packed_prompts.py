@@ -60,7 +60,8 @@ def flash_attention(query, keys, values, counts, starts, longest, columns, dropo
         start, used = int(starts[number]), int(seqused_k[number])
         assert end - first <= min(longest, used) and used <= columns and (causal or longest == 1)
         own = (part[start : start + used] for part in (keys, values))
-        own_keys, own_values = (part.repeat_interleave(query.shape[1] // keys.shape[1], 1).transpose(0, 1) for part in own)
+        groups = query.shape[1] // keys.shape[1]
+        own_keys, own_values = (part.repeat_interleave(groups, 1).transpose(0, 1) for part in own)
         weights = query[first:end].transpose(0, 1) @ own_keys.transpose(1, 2) * scale
         seen = torch.ones(end - first, used, dtype=torch.bool).tril(used - (end - first))
         found[first:end] = (weights.masked_fill(~seen, float("-inf")).softmax(-1) @ own_values).transpose(0, 1)
@@ -136,7 +137,9 @@ def test_a_simple_way_is_neither_packed_nor_read_raggedly(model, sequences, pack
     assert not packed
 
 
-@pytest.mark.parametrize("fault", ["another attention", "more layers than read", "no choice of logits", "another dtype"])
+@pytest.mark.parametrize(
+    "fault", ["another attention", "more layers than read", "no choice of logits", "another dtype"]
+)
 def test_a_model_that_does_not_read_rows_as_they_are_is_asked_with_padding(fault, sequences, packed, monkeypatch):
     from fixtures.engines import key_values, packed_prompts
 

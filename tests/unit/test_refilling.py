@@ -196,6 +196,37 @@ def test_answers_do_not_depend_on_how_many_places_memory_leaves(engine, monkeypa
     assert all("alone" in expected[place] for place in (3, 20))
 
 
+def test_answers_are_given_while_others_are_under_way(engine, monkeypatch):
+    """A run that is killed keeps them."""
+    from fixtures.engines.reply_rows import ReplyRows
+
+    engine, prompts, expected = engine
+    found, had, step = {}, [], ReplyRows.step
+    list(engine.generate(prompts, BASE, max_new_tokens=MORE))  # held against the plain way by then
+    monkeypatch.setattr(ReplyRows, "step", lambda *given: had.append(len(found)) or step(*given))
+    for place, answer in engine.generate(prompts, BASE, max_new_tokens=MORE):
+        assert place not in found
+        found[place] = answer["reply"]
+    assert found == {place: one["reply"] for place, one in expected.items()}
+    assert had[0] == 0 and len(prompts) / 2 < had[-1] < len(prompts)
+
+
+def test_no_answer_is_given_before_the_first_are_held_against_the_plain_way(engine, monkeypatch):
+    from fixtures.engines import answer_kinds
+    from fixtures.engines.reply_rows import ReplyRows
+
+    engine, prompts, _ = engine
+    engine.path.records.clear()
+    events, plain, step = [], answer_kinds.plain_log_probs, ReplyRows.step
+    monkeypatch.setattr(answer_kinds, "plain_log_probs", lambda *given: events.append("plain") or plain(*given))
+    monkeypatch.setattr(ReplyRows, "step", lambda *given: events.append("step") or step(*given))
+    for _ in engine.generate(prompts, BASE, max_new_tokens=MORE):
+        events.append("answer")
+    held = events.index("plain")
+    assert events[held : held + 4] == ["plain"] * 4 and "plain" not in events[held + 4 :]
+    assert held < events.index("answer") and "step" in events[held:], "the shortest and the longest come first"
+
+
 @pytest.mark.parametrize("fit", [3, 1, 0])
 def test_where_memory_runs_out_half_as_many_are_under_way(engine, monkeypatch, fit):
     import torch

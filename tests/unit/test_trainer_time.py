@@ -1,4 +1,4 @@
-"""What is said of the time that a training takes: before it, and while it runs."""
+"""What is said of the time that a training takes, before it and while it runs; and what saves some."""
 
 import time
 from types import SimpleNamespace
@@ -83,3 +83,11 @@ def test_the_time_left_is_told_from_the_third_step_on(monkeypatch, resumed):
         shown.append(report._bar.postfix or "")
     assert ["left" in text for text in shown] == [False, False, True]
     assert shown[-1].endswith(", 00:08 left")
+
+
+def test_the_compiler_is_where_it_is_imported_from():
+    from importlib.util import find_spec
+
+    from trainer.machine import compiler
+
+    assert all(map(find_spec, compiler._MODULES))

@@ -1,5 +1,6 @@
 """PyTorch's compiler, imported while something else is waited for: it takes seconds, which no cache saves."""
 
+import contextlib
 import functools
 import importlib
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,5 +20,7 @@ def import_compiler() -> Future | None:
 
 
 def _import_all() -> None:
-    for name in _MODULES:
-        importlib.import_module(name)
+    # What is missing here is said where it is used, if it is.
+    with contextlib.suppress(ImportError):
+        for name in _MODULES:
+            importlib.import_module(name)

@@ -6,6 +6,7 @@ tokenizer: a prompt is messages (or plain text), and the engine or the trainer a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from trainer.spider.schema import Schema, Table, quoted
@@ -38,6 +39,7 @@ class Prompt:
         return len(self.text) + sum(len(message.content) for message in self.messages)
 
 
+@lru_cache(maxsize=512)  # every question on a database shows it, and those with exemplars three more
 def render_schema(schema: Schema) -> str:
     """The database as ``CREATE TABLE`` statements, one column a line, keys included, in tables.json order."""
     return "\n".join(_render_table(table) for table in schema.tables)

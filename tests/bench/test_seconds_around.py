@@ -19,8 +19,9 @@ pytestmark = pytest.mark.bench
 
 REPEATS = 3
 SYSTEM = "codes-7b"
-REPLAYED = ("codes-7b", "din-sql-codex", "gpt4-zero-shot")  # as the replies of base, cfg1 and cfg1 at half its scale
+REPLAYED = ("codes-7b", "dail-sql-gpt4", "gpt4-zero-shot")  # as the replies of base and two adapters
 IMPORTS = [sys.executable, "-c", "import torch, transformers"]
+# One query of din-sql-codex takes the whole time limit.
 # Files an answer for every task that is collected: those of the systems, and log-likelihoods that favour some letter.
 FILL = """
 import json, os
@@ -105,6 +106,20 @@ def evaluation(*arguments) -> list[str]:
     return [sys.executable, "-m", "pytest", "-q", *map(str, arguments)]
 
 
+def two_adapters(folder: Path) -> list[Path]:
+    """Two that differ in their last weight, as if others had trained them."""
+    made = []
+    for name, last in (("one", 0), ("two", 1)):
+        write_adapter(folder / "trained")
+        path = shutil.copytree(folder / "trained" / "miniature" / "adapters" / "cfg1-seed42", folder / name)
+        shutil.rmtree(folder / "trained")
+        (path / "run.json").unlink()
+        weights = path / "adapter_model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1] + bytes([last]))
+        made.append(path)
+    return made
+
+
 def empty_tests(folder: Path, count: int) -> list[str]:
     """pytest on as many tests that do nothing, without what is not pytest's own."""
     source = f"import pytest\n@pytest.mark.parametrize('n', range({count}))\ndef test_empty(n): pass\n"
@@ -117,12 +132,12 @@ def test_scoring_and_replaying_on_real_data(parity_data, timed, tmp_path, capsys
     spider = f"--spider={parity_data.folder / 'spider'}"
     recorded = parity_data.folder / "predictions" / f"{SYSTEM}.sql"
     score = evaluation("-m", "spider", f"--adapter={recorded}", spider, f"--results={tmp_path / 'scored'}")
-    kept = tmp_path / "replayed"
-    write_adapter(kept)
+    adapters = two_adapters(tmp_path)
     (tmp_path / "fill.py").write_text(FILL)
     replies = tmp_path / "replies.json"
     replies.write_text(json.dumps([parity_data.predictions(system) for system in REPLAYED]))
-    both = ["-m", "spider or mmlu", "--adapter=base,cfg1,cfg1*0.5", spider, f"--results={kept}"]
+    asked = f"--adapter=base,{','.join(map(str, adapters))}"
+    both = ["-m", "spider or mmlu", asked, spider, f"--results={tmp_path / 'replayed'}"]
     timed(evaluation("-p", "fill", "--collect-only", *both), REPLIES=str(replies))
     replay = evaluation(*both, "--replay")
     few, many = empty_tests(tmp_path, 1034), tmp_path / "many"

@@ -101,6 +101,19 @@ def assert_same(one, other):
         assert answer["generated"] == other[place]["generated"]
 
 
+def test_neither_a_client_nor_a_vocabulary_is_made_for_each_request(engine_on, serve, model, monkeypatch):
+    import openai
+
+    engine = engine_on(serve(plain_answers(model, [2])), timeout_s=60)
+    made, counted = [], []
+    plain_init, plain_len = openai.AsyncOpenAI.__init__, type(engine._tokenizer).__len__
+    monkeypatch.setattr(openai.AsyncOpenAI, "__init__", lambda *a, **k: made.append(1) or plain_init(*a, **k))
+    monkeypatch.setattr(type(engine._tokenizer), "__len__", lambda own: counted.append(1) or plain_len(own))
+    answers = dict(engine.log_likelihoods(PROMPTS, [LETTER_OPTIONS] * len(PROMPTS), BASE))
+    assert len(answers) == len(PROMPTS) and not any("error" in answer for answer in answers.values())
+    assert not made and len(counted) == 1
+
+
 @pytest.mark.slow
 def test_letters_are_those_of_the_engine_in_this_process(engine_on, serve, model, settings):
     """On all 150 questions, by one request each, and one for every letter that is not among the likeliest tokens."""

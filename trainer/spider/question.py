@@ -1,5 +1,6 @@
 """A question and its gold SQL, read from an entry whose fields are found by the names that data sets give them."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PureWindowsPath
@@ -83,6 +84,7 @@ def _texts(entry: Mapping[str, Any]) -> dict[str, str]:
     return {field: given[name] for field, name in chosen.items() if name}
 
 
+@functools.lru_cache(maxsize=1024)  # thousands of entries have the same few names
 def _letters(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
 

@@ -1,7 +1,7 @@
 """pytest in a process of its own, forked from one that has imported the slow libraries already.
 
-Of the seconds that a run of recorded predictions takes, half are imports of DeepEval and SciPy. A test that is not about
-starting up need not pay for them each time.
+Of the seconds that a run of recorded predictions takes, half are imports of DeepEval and SciPy. A test that is not
+about starting up need not pay for them each time.
 """
 
 import multiprocessing

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy
 
-# Draws of all statistics together, and draws at the least: these meet a level of 0.05 to within 0.0015.
-_NUMBERS, _DRAWS = 4_000_000, 20_000
+# Draws of all statistics together, and draws at the least: these meet a level of 0.05 to within 0.002.
+_NUMBERS, _DRAWS = 4_000_000, 12_000
 _MANY = 60  # degrees of freedom, from which on variances are as good as known where it is asked how much wider
 
 

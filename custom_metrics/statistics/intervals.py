@@ -100,7 +100,7 @@ def altham_quantile(gained: float, lost: float, n: float, probability: float) ->
     ends = max(numpy.nextafter(-1.0, 0), middle - reach), min(numpy.nextafter(1.0, 0), middle + reach)
     if missing(ends[0]) > 0 or missing(ends[1]) < 0:
         ends = numpy.nextafter(-1.0, 0), numpy.nextafter(1.0, 0)
-    return float(brentq(missing, *ends, xtol=1e-8))
+    return float(brentq(missing, *ends, xtol=1e-6))
 
 
 def altham_p(gained: float, lost: float, n: float) -> float:
@@ -124,8 +124,15 @@ def _shares(changed: float, n: float) -> tuple["numpy.ndarray", "numpy.ndarray"]
 
     Kept, since one change is asked for its four ends in a row.
     """
-    import numpy
     from scipy.special import betaincinv
 
-    nodes, weights = numpy.polynomial.legendre.leggauss(64)
+    nodes, weights = _nodes()
     return betaincinv(changed + 2, n - changed + 1, (nodes + 1) / 2), weights / 2
+
+
+@lru_cache
+def _nodes() -> tuple["numpy.ndarray", "numpy.ndarray"]:
+    """Gauss's for -1 to 1, with their weights."""
+    import numpy
+
+    return numpy.polynomial.legendre.leggauss(64)

@@ -98,3 +98,18 @@ def _with_begin(tokenizer: "Tokenizer") -> "Tokenizer":
     begin = tokenizer.token_to_id(BEGIN)
     tokenizer.post_processor = TemplateProcessing(single=f"{BEGIN} $A", special_tokens=[(BEGIN, begin)])
     return tokenizer
+
+
+def replying_llama():
+    """A small model, with the engine's attention, whose greedy replies to random prompts differ and end."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from fixtures.engines.grouped_attention import register_grouped_attention
+
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 40, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 8, "num_key_value_heads": 2, "initializer_range": 0.3}
+    model = LlamaForCausalLM(LlamaConfig(**heads, **sizes)).eval()
+    model.set_attn_implementation(register_grouped_attention())
+    return model

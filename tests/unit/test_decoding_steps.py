@@ -7,22 +7,14 @@ import random
 
 import pytest
 
+from tests.tiny_models import replying_llama
+
 ENDS, MORE = [39], 40
 
 
 @pytest.fixture(scope="module")
 def model():
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    from fixtures.engines.grouped_attention import register_grouped_attention
-
-    torch.manual_seed(0)
-    sizes = {"vocab_size": 40, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
-    heads = {"num_attention_heads": 8, "num_key_value_heads": 2, "initializer_range": 0.3}
-    model = LlamaForCausalLM(LlamaConfig(**heads, **sizes)).eval()
-    model.set_attn_implementation(register_grouped_attention())
-    return model
+    return replying_llama()
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from fixtures.adapters.adapter import Adapter
+from tests.tiny_models import replying_llama
 
 BASE = Adapter("base", "base", "base")
 ENDS = [39, 7]
@@ -14,17 +15,7 @@ MORE = 20
 @pytest.fixture(scope="module")
 def model():
     """A small model that ends its replies after 1 to 20 tokens."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    from fixtures.engines.grouped_attention import register_grouped_attention
-
-    torch.manual_seed(0)
-    sizes = {"vocab_size": 40, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
-    heads = {"num_attention_heads": 8, "num_key_value_heads": 2, "initializer_range": 0.3}
-    model = LlamaForCausalLM(LlamaConfig(**heads, **sizes)).eval()
-    model.set_attn_implementation(register_grouped_attention())
-    return model
+    return replying_llama()
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ pytest_plugins = [
     "fixtures.answers.scheduling",
     "fixtures.answers.plugin",
     "fixtures.scores.plugin",
+    "fixtures.scores.captured_logs",
     "fixtures.scores.junit",
     "fixtures.scores.deepeval",
     "fixtures.report.rebuild",

@@ -110,3 +110,24 @@ def test_what_a_suite_said_stays_in_the_manifest_of_a_run_that_does_not_open_it(
     after = json.loads((tmp_path / "results" / "miniature" / "manifest.json").read_text())
     assert after["spider_called"] == before["spider_called"]
     assert after["chosen"].keys() == {"spider", "mmlu"} and after["chosen"]["spider"] == before["chosen"]["spider"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "captured"),
+    [
+        pytest.param(["-m", "spider"], False, id="only questions"),
+        pytest.param(["-m", "spider", "--log-level=INFO"], True, id="logs asked for"),
+        pytest.param(["-k", "test_spider or test_one_gives_two"], True, id="other tests as well"),
+    ],
+)
+def test_logs_are_captured_where_somebody_may_read_them(asked, captured, recorded, tmp_path, pytestconfig):
+    """pytest would give every logger of torch a handler, six times a question."""
+    told = "print('captured:', session.config.pluginmanager.has_plugin('logging-plugin'))"
+    (tmp_path / "told.py").write_text(f"def pytest_sessionfinish(session):\n    {told}\n")
+    (tmp_path / "test_other.py").write_text("def test_one_gives_two(): assert 1 + 1 == 2\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "told", f"--results={tmp_path}/results", *asked]
+    command += [f"--adapter={recorded}", "--max-samples=3", "tests/test_spider.py", str(tmp_path / "test_other.py")]
+    own = os.environ | {"PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(command, cwd=pytestconfig.rootpath, env=own, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f"captured: {captured}" in ended.stdout

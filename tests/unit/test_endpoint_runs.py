@@ -13,7 +13,7 @@ import pytest
 from fixtures.adapters.adapter import Adapter
 from fixtures.engines import EngineError
 from fixtures.engines.endpoint import Endpoint, _Names
-from fixtures.engines.server import ServedModel
+from fixtures.engines.served_models import ServedModel
 from tests.vllm_stub import Fault, VllmStub, plain_answers
 from trainer.study.base_model import load_tokenizer
 from trainer.study.experiment import load_experiment

@@ -15,7 +15,7 @@ import pytest
 
 from fixtures.engines import EngineError, served_models
 from fixtures.engines.served_models import ServedModel
-from fixtures.study.showing import WaitingLine
+from fixtures.study.waiting_line import WaitingLine
 from trainer.study.experiment import EndpointSettings
 
 LIST = b'{"data":[{"id":"m"}]}'

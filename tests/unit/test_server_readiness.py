@@ -16,7 +16,7 @@ import pytest
 from fixtures.engines import EngineError, served_models
 from fixtures.engines.served_models import ServedModel
 from fixtures.study.waiting_line import WaitingLine
-from trainer.study.experiment import EndpointSettings
+from trainer.study.experiment import REPOSITORY, EndpointSettings, load_experiment
 
 LIST = b'{"data":[{"id":"m"}]}'
 PATIENT = EndpointSettings(timeout_s=2.0, ready_timeout_s=20.0)
@@ -168,17 +168,40 @@ def test_a_terminal_has_one_line_that_is_rewritten(monkeypatch):
     assert "4 s of 600 s" in text and "\x1b" not in text
 
 
-def test_ctrl_c_ends_the_waiting_of_a_command_at_once(nowhere, pytestconfig, tmp_path):
-    """And what is waited for stands there before, though nothing is collected yet."""
-    command = [sys.executable, "-m", "pytest", "-m", "spider", "--adapter=base", f"--engine={nowhere[0]}"]
-    process = subprocess.Popen(
-        [*command, f"--results={tmp_path}"],
-        cwd=pytestconfig.rootpath,
+def command(url, folder, *more):
+    """A run that asks the server at ``url``, as a process."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-m",
+            "spider",
+            "--adapter=base",
+            f"--engine={url}",
+            f"--results={folder}",
+            *more,
+        ],
+        cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OPENAI_API_KEY": ""},
     )
+
+
+def test_a_command_goes_on_when_its_server_is_up(serve, nowhere, tmp_path):
+    url, port = nowhere
+    process = command(url, tmp_path, "--collect-only", "--max-samples=2", "-q")
+    assert "nothing listens there" in process.stderr.readline()
+    serve((200, b'{"data":[{"id":"%s"}]}' % load_experiment("miniature").base_model.id.encode()), port=port)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and said.count("test_spider[base-") == 2
+
+
+def test_ctrl_c_ends_the_waiting_of_a_command_at_once(nowhere, tmp_path):
+    """And what is waited for stands there before, though nothing is collected yet."""
+    process = command(nowhere[0], tmp_path)
     assert "nothing listens there" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     began = time.monotonic()

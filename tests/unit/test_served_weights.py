@@ -7,8 +7,11 @@ import pytest
 from fixtures.adapters.adapter import Adapter
 from fixtures.engines import EngineError
 from fixtures.engines.endpoint import ask_endpoint, remember_endpoint, remembered_endpoint
+from fixtures.engines.pace import Pace
 from fixtures.engines.served_weights import tell_weights_apart
+from fixtures.engines.server import Server
 from tests.vllm_stub import Fault, VllmStub
+from trainer.prompts import Prompt
 from trainer.study.base_model import load_tokenizer
 from trainer.study.experiment import load_experiment
 
@@ -108,3 +111,18 @@ def test_the_base_and_recorded_predictions_are_not_asked(server, tmp_path):
     adapters = [Adapter("base", "base", "base"), Adapter("a.sql", "a", "recorded")]
     tell_weights_apart(ask_endpoint(server.url, EXPERIMENT), adapters, 5.0, tmp_path / "answers.sqlite")
     assert not server.requests
+
+
+def test_weights_that_change_while_a_run_goes_on_are_noted(server):
+    from fixtures.engines.endpoint_engine import EndpointEngine
+
+    adapter, settings = Adapter("cfg1", "cfg1", "configuration"), EXPERIMENT.endpoint
+    engine = EndpointEngine(EXPERIMENT.base_model, Server(server.url, "none", settings, Pace(2, 2)), {"cfg1": "cfg1"})
+    notes = []
+    for says in (-1.0, -1.1, -3.0):
+        server.says = {" *": says}
+        assert len(dict(engine.generate([Prompt(text="A")], adapter, max_new_tokens=2))) == 1
+        notes += [engine.checked(adapter)["notes"]]
+    engine.close()
+    assert notes[0] == notes[1]
+    assert "differs by 2.00" in notes[2][-1] and "another --results" in notes[2][-1]

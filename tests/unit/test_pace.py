@@ -3,12 +3,15 @@
 import asyncio
 import heapq
 import math
+import resource
 from itertools import count
 from random import Random
 
 import pytest
 
+from fixtures.engines import endpoint
 from fixtures.engines.pace import MOST, START, Pace
+from trainer.study.experiment import load_experiment
 
 
 class Clock:
@@ -135,3 +138,21 @@ def test_time_without_requests_is_no_slowness():
 
     asyncio.run(run())
     assert pace.limit >= 16
+
+
+@pytest.mark.parametrize(
+    ("given", "workers", "limits"),
+    [(0, 1, {START, MOST}), (0, 4, {START // 4, MOST // 4}), (10, 3, {3}), (1, 8, {1})],
+)
+def test_workers_share_what_the_experiment_says(given, workers, limits, monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (65536, 65536))
+    monkeypatch.setattr(
+        endpoint, "Pace", lambda start, most, longest_s: made.extend((start, most)) or Pace(start, most)
+    )
+    experiment, made = load_experiment("miniature"), []
+    told = experiment.endpoint.model_copy(update={"concurrency": given})
+    server = endpoint.connect(
+        endpoint.Endpoint("http://here/v1", (), {}), experiment.model_copy(update={"endpoint": told}), workers
+    )
+    server.close()
+    assert set(made) == limits

@@ -125,4 +125,4 @@ def test_weights_that_change_while_a_run_goes_on_are_noted(server):
         notes += [engine.checked(adapter)["notes"]]
     engine.close()
     assert notes[0] == notes[1]
-    assert "differs by 2.00" in notes[2][-1] and "another --results" in notes[2][-1]
+    assert "by 2.00 in" in notes[2][-1] and "another --results" in notes[2][-1]

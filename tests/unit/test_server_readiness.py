@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from fixtures.engines import EngineError, served_models
+from fixtures.engines.endpoint import ask_endpoint
 from fixtures.engines.served_models import ServedModel
 from fixtures.study.waiting_line import WaitingLine
 from trainer.study.experiment import REPOSITORY, EndpointSettings, load_experiment
@@ -136,6 +137,19 @@ def test_an_address_that_can_never_answer_is_not_waited_for(url, serve, monkeypa
     port = serve((200, LIST)).removesuffix("/v1").rpartition(":")[2]
     with pytest.raises(EngineError, match=r"no host of that name is found\.|TLS fails .*Is it http:// there\?"):
         waited(url.format(port=port))
+
+
+def test_an_address_without_its_path_is_told_so(serve):
+    with pytest.raises(EngineError, match=r"404, Not Found\. Most servers' addresses end in /v1"):
+        waited(serve((404, b"Not Found")).removesuffix("/v1"))
+
+
+@pytest.mark.parametrize("key", ["sk-two\nlines", "sk-ключ"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_repeated(key, monkeypatch, nowhere):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(EngineError, match="OPENAI_API_KEY is no key") as raised:
+        ask_endpoint(nowhere[0], load_experiment("miniature"))
+    assert "sk-" not in str(raised.value)
 
 
 class Terminal(io.StringIO):

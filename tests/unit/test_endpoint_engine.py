@@ -6,10 +6,12 @@ import threading
 import time
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from fixtures.adapters.adapter import Adapter
-from fixtures.engines import EngineError
+from fixtures.engines import EngineError, server
+from fixtures.engines.pace import Pace
 from fixtures.engines.server import Server
 from fixtures.questions.mmlu.selection import choose_questions
 from fixtures.questions.mmlu.sources import open_mmlu
@@ -49,9 +51,9 @@ def engine_on(settings):
     opened = []
 
     def open_engine(stub, key="none", **endpoint):
-        endpoint = {"retries": 2, "timeout_s": 1.0, "concurrency": 4} | endpoint
-        given = EndpointSettings(**endpoint)
-        opened.append(EndpointEngine(settings, Server(stub.url, key, given, given.concurrency), {"base": "base"}))
+        given = EndpointSettings(**{"retries": 2, "timeout_s": 1.0, "concurrency": 4} | endpoint)
+        pace = Pace(given.concurrency, given.concurrency)
+        opened.append(EndpointEngine(settings, Server(stub.url, key, given, pace), {"base": "base"}))
         return opened[-1]
 
     yield open_engine
@@ -76,8 +78,8 @@ def serve(tokenizer):
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
     """Back-off as it is, a hundred times as fast."""
-    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.005)
-    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.08)
+    monkeypatch.setattr(server, "_FIRST_PAUSE_S", 0.005)
+    monkeypatch.setattr(server, "_LONGEST_PAUSE_S", 0.08)
 
 
 def mmlu_prompts(settings):
@@ -102,12 +104,10 @@ def assert_same(one, other):
 
 
 def test_neither_a_client_nor_a_vocabulary_is_made_for_each_request(engine_on, serve, model, monkeypatch):
-    import openai
-
     engine = engine_on(serve(plain_answers(model, [2])), timeout_s=60)
     made, counted = [], []
-    plain_init, plain_len = openai.AsyncOpenAI.__init__, type(engine._tokenizer).__len__
-    monkeypatch.setattr(openai.AsyncOpenAI, "__init__", lambda *a, **k: made.append(1) or plain_init(*a, **k))
+    plain_init, plain_len = httpx2.AsyncClient.__init__, type(engine._tokenizer).__len__
+    monkeypatch.setattr(httpx2.AsyncClient, "__init__", lambda *a, **k: made.append(1) or plain_init(*a, **k))
     monkeypatch.setattr(type(engine._tokenizer), "__len__", lambda own: counted.append(1) or plain_len(own))
     answers = dict(engine.log_likelihoods(PROMPTS, [LETTER_OPTIONS] * len(PROMPTS), BASE))
     assert len(answers) == len(PROMPTS) and not any("error" in answer for answer in answers.values())

@@ -13,7 +13,7 @@ import pytest
 from fixtures.adapters.adapter import Adapter
 from fixtures.engines import EngineError
 from fixtures.engines.endpoint import Endpoint, _Names
-from fixtures.engines.server import ServedModel
+from fixtures.engines.served_models import ServedModel
 from tests.vllm_stub import Fault, VllmStub, plain_answers
 from trainer.study.base_model import load_tokenizer
 from trainer.study.experiment import load_experiment
@@ -72,7 +72,7 @@ def scores(tmp_path):
         ("http://me:password@localhost:8000/v1", "must hold no user, password or query"),
         ("http://localhost:8000/v1?key=password", "must hold no user, password or query"),
         ("localhost:8000", "is no address such as http://localhost:8000/v1"),
-        ("http://127.0.0.1:9/v1", "the server at http://127.0.0.1:9/v1 cannot be asked what it has"),
+        ("http://no-such-host.invalid/v1", "cannot be asked what it has: no host of that name is found."),
     ],
 )
 def test_an_address_that_cannot_be_used_is_one_line_before_anything_runs(engine, message, run):

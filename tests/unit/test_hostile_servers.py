@@ -7,15 +7,17 @@ import time
 import pytest
 
 from fixtures.adapters.adapter import Adapter
-from fixtures.engines import EngineError, bounded_http
-from fixtures.engines.server import Refused, Server, served_models
+from fixtures.engines import EngineError, bounded_http, server
+from fixtures.engines.pace import Pace
+from fixtures.engines.served_models import served_models
+from fixtures.engines.server import Refused, Server
 from tests.vllm_stub import Fault, VllmStub
 from trainer.prompts import Prompt
 from trainer.study.base_model import load_tokenizer
 from trainer.study.experiment import EndpointSettings, load_experiment
 
 BASE = Adapter("base", "base", "base")
-QUICK = EndpointSettings(retries=0, timeout_s=1.0, concurrency=2)
+QUICK = EndpointSettings(retries=0, timeout_s=1.0, ready_timeout_s=0)
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 PROMPTS = [Prompt(text="Question. Answer:")]
 
@@ -36,24 +38,24 @@ def speaks():
                         return
                     time.sleep(pause)
 
-        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        running.append(server)
-        return f"http://127.0.0.1:{server.server_address[1]}/v1"
+        speaking = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        speaking.daemon_threads = True
+        threading.Thread(target=speaking.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        running.append(speaking)
+        return f"http://127.0.0.1:{speaking.server_address[1]}/v1"
 
     yield start
-    for server in running:
-        server.shutdown()
-        server.server_close()
+    for speaking in running:
+        speaking.shutdown()
+        speaking.server_close()
 
 
 @pytest.fixture(autouse=True)
 def small_and_quick(monkeypatch):
     monkeypatch.setattr(bounded_http, "MOST_BYTES", 2**20)
     monkeypatch.setattr(bounded_http, "LONGEST_WAIT_S", 0.05)
-    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.005)
-    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.02)
+    monkeypatch.setattr(server, "_FIRST_PAUSE_S", 0.005)
+    monkeypatch.setattr(server, "_LONGEST_PAUSE_S", 0.02)
 
 
 def body(content, *headers):
@@ -114,8 +116,8 @@ def engine_on(tokenizer):
             return Fault(change=change) if number > 1 or request["max_tokens"] > 1 else None
 
         stub = VllmStub(tokenizer, lambda request: ([5], None), faults=faults or changed, **options)
-        server = Server(stub.url, "none", QUICK, 2)
-        engine = EndpointEngine(load_experiment("miniature").base_model, server, {"base": "base"}, limits or {})
+        asked = Server(stub.url, "none", QUICK, Pace(2, 2))
+        engine = EndpointEngine(load_experiment("miniature").base_model, asked, {"base": "base"}, limits or {})
         opened.append((stub, engine))
         return engine, stub
 
@@ -209,11 +211,11 @@ def test_a_server_without_stop_tokens_gets_their_texts(engine_on):
 def test_all_tries_of_a_question_end_together(parts, speaks, monkeypatch):
     """Each try ends in time, and so do all of them together, however many there may be."""
     monkeypatch.setattr(bounded_http, "LONGEST_WAIT_S", 10.0)
-    server = Server(speaks(*parts, pause=0.05), "none", EndpointSettings(retries=50, timeout_s=0.5), 1)
+    asked = Server(speaks(*parts, pause=0.05), "none", EndpointSettings(retries=50, timeout_s=0.5), Pace(1, 1))
     start = time.monotonic()
     try:
         with pytest.raises((Refused, EngineError)):
-            server.run(server.complete(model="m", prompt=[1], max_tokens=1))
+            asked.run(asked.complete(model="m", prompt=[1], max_tokens=1))
     finally:
-        server.close()
+        asked.close()
     assert time.monotonic() - start < 10

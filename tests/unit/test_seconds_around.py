@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.test_golden_values import SAMPLES, write_answers
+from tests.vllm_stub import VllmStub
+from trainer.study.base_model import load_tokenizer
+from trainer.study.experiment import load_experiment
 
 SPIDER = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
 SLOW = ("torch", "transformers", "peft", "deepeval", "hypothesis", "sqlglot", "anyio")
@@ -80,6 +83,18 @@ def test_recorded_predictions_import_no_torch_and_read_no_training_questions(wat
     opened, imported = watched("-m", "spider", f"--adapter={recorded}")
     assert not {"hypothesis", "torch", "transformers"} & set(imported)
     assert not [path for path in opened if path.name == "train_spider.json"]
+
+
+def test_a_run_that_a_server_answers_imports_no_torch(watched, tmp_path):
+    experiment = load_experiment("miniature")
+    tokenizer, names = load_tokenizer(experiment.base_model), [experiment.base_model.id]
+    stub = VllmStub(tokenizer, lambda request: ([5], None), models=names)
+    try:
+        _, imported = watched("-m", "spider", "--adapter=base", "--max-samples=2", f"--engine={stub.url}")
+    finally:
+        stub.stop()
+    assert "transformers" in imported and "torch" not in imported
+    assert len(stub.requests) == 3
 
 
 def test_a_second_run_parses_nothing_reads_each_row_file_once_and_says_the_same(watched, recorded, tmp_path):

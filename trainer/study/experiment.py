@@ -121,7 +121,8 @@ class EndpointSettings(Settings):
     """A server that answers in place of this process (``--engine``)."""
 
     models: dict[str, str] = {}  # the server's names, by "base" or adapter; else the base model's id, and cfg1 for cfg1
-    concurrency: int = Field(32, ge=1)  # requests at a time, of all workers together
+    concurrency: int = Field(0, ge=0)  # requests at a time, of all workers together; 0: found while it answers
+    ready_timeout_s: float = Field(600.0, ge=0)  # that a server which is still starting is waited for
     timeout_s: float = Field(120.0, gt=0)  # of one request
     retries: int = Field(8, ge=0)  # of one request; 8 wait some 35 s in all
 

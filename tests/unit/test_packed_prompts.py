@@ -175,3 +175,52 @@ def test_a_window_is_not_read_as_if_there_were_none(window, sequences, request):
     asked = request.getfixturevalue("packed")
     assert replies(model, sequences[:12]) == expected
     assert not asked
+
+
+@pytest.fixture
+def scored(monkeypatch, sequences):
+    """``scored(model, packed)``: every context with four options of one token, and how they were computed."""
+    import torch
+
+    from fixtures.engines import answer_kinds, option_scoring, packed_prompts
+    from fixtures.engines.answer_kinds import OptionScores
+    from fixtures.engines.encoding import OptionQuestion
+    from fixtures.engines.memory import Bounds
+
+    can = packed_prompts.can_be_packed
+    monkeypatch.setattr(option_scoring, "_PACKED_ROWS", 16)
+    questions = [OptionQuestion(one, [[3], [5], [7], [11]]) for one in sequences]
+
+    def score(model, packed):
+        device = torch.device("cuda" if packed else "cpu")
+        monkeypatch.setattr(answer_kinds, "can_be_packed", lambda model, _: can(model, device))
+        kind = OptionScores(None, torch.device("cpu"))
+        with torch.inference_mode():
+            found = dict(kind.fast(model, questions, bounds=Bounds(40, 700), watched=()))
+        return [found[place] for place in range(len(questions))], kind.way
+
+    return score
+
+
+def test_options_behind_packed_contexts_have_the_same_log_likelihoods(model, sequences, scored, ragged):
+    from fixtures.engines.prefix_groups import prefix_groups
+
+    expected, way = scored(model, False)
+    assert way == "" and not ragged
+    found, way = scored(model, True)
+    assert way == "prompts packed"
+    for one, other in zip(found, expected, strict=True):
+        assert one["log_likelihoods"] == pytest.approx(other["log_likelihoods"], abs=1e-4)
+        assert one["generated"] == other["generated"]
+    needed = sum(len(one) for one in sequences)
+    needed -= sum(group.shared * (len(group.places) - 1) for group in prefix_groups(sequences, 64))
+    assert sum(total for _, total in ragged[::2]) <= 1.15 * needed, "what is shared is computed once, nothing padded"
+
+
+def test_options_of_a_model_that_does_not_read_rows_as_they_are_are_scored_with_padding(scored, ragged, monkeypatch):
+    from fixtures.engines import key_values
+
+    model = llama()
+    expected, _ = scored(model, False)
+    monkeypatch.setattr(key_values, "can_read_ragged", lambda *_: False)
+    assert scored(model, True) == (expected, "")

@@ -47,6 +47,8 @@ def fall(start: float, end: float, steps: int) -> list[float]:
         pytest.param(fall(1.0, 0.1, 60) + [0.4] * 20, [Trouble.ABOVE_BEST], id="far-above-its-best"),
         pytest.param([1.0, math.nan, *[1.0] * 30], [Trouble.NOT_FINITE], id="nan"),
         pytest.param([1.0, math.inf], [Trouble.NOT_FINITE], id="infinite-at-once"),
+        pytest.param(CFG1[20:], [], id="known-before"),
+        pytest.param([1.0, *[0.3] * 40], [], id="learned-at-once"),
         pytest.param([1.0, 5.0, 9.0, 12.0], [], id="too-short-to-tell"),
         pytest.param([], [], id="nothing"),
     ],

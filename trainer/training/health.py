@@ -30,6 +30,8 @@ _LOST_AT_THE_END, _ABOVE_BEST = 0.25, 2.0
 # The shares by which the loss must have fallen from the median of the first steps, or else from the first one, which
 # is of one batch only; but most of a fall may be within those steps.
 _LEARNED, _LEARNED_AT_ONCE = 0.05, 0.25
+# A start below this counts as this: the task was known before, and what is left are single hard questions.
+_KNOWN = 0.05
 # Gradients of such a norm are clipped to a tenth or less where max_grad_norm is 1, its default; ten times their own
 # norm at the start sets a rise apart from a model whose gradients are large throughout.
 _EXPLODED, _EXPLODED_TIMES = 10.0, 10.0
@@ -99,17 +101,18 @@ def judge_curve(losses: Sequence[float], grad_norms: Sequence[float] = (), *, en
     # Windows overlap by three quarters; one from every step on would cost a long training time at each step.
     ends = [*range(window, steps, max(1, window // 4)), steps]
     best = min(start, *(median(losses[last - window : last]) for last in ends))
-    risen = _risen(losses, start)
+    level = max(start, _KNOWN)
+    risen = _risen(losses, level)
     norms = [norm for norm in grad_norms if math.isfinite(norm)]
     norm = median(norms[-window:]) if len(norms) >= _FEWEST else None
     found = []
-    if risen is not None or end > _DIVERGED * start:
+    if risen is not None or end > _DIVERGED * level:
         found.append(Trouble.DIVERGED)
     if norm is not None and norm > max(_EXPLODED, _EXPLODED_TIMES * median(norms[:_BLOCK])):
         found.append(Trouble.EXPLODING)
     if ended and Trouble.DIVERGED not in found:
-        slow = end > (1 - _LEARNED) * median(losses[:_BLOCK]) and end > (1 - _LEARNED_AT_ONCE) * start
-        found += [Trouble.NEVER_LEARNED] if slow else _of_the_end(start, best, end)
+        slow = end > (1 - _LEARNED) * median(losses[:_BLOCK]) and end > (1 - _LEARNED_AT_ONCE) * level
+        found += [Trouble.NEVER_LEARNED] if slow else _of_the_end(level, best, end)
     return Health(steps, start, best, risen, end, norm, tuple(found))
 
 

@@ -51,14 +51,14 @@ def _place(value: float, first: float, last: float, count: int) -> int:
 def _said(sweep: Sweep, run: LoraRun) -> list[str]:
     configured = run.settings.learning_rate
     if sweep.proposed is None:
-        return [f"  nothing proposed: the loss never fell. Configured: {configured:g}"]
+        return ["  nothing proposed: the loss never fell", f"  configured: {configured:g}"]
     times = configured / sweep.proposed
     beside = f"{times:.2g} times the proposal" if round(times, 1) != 1 else "the proposal itself"
     if configured >= sweep.rises_at:
         beside += ", and the loss rises there: lower it"
-    end = ", where the sweep ends" if sweep.rises_at == sweep.rates[-1] else ""
+    end = ", the last" if sweep.rises_at == sweep.rates[-1] else ""
     return [
         f"  proposed: {sweep.proposed:g}, a tenth of the rate from which the loss rises ({sweep.rises_at:.1e}{end})",
         f"  configured: {configured:g}, {beside}",
-        "  (rule: Smith 2017, arXiv 1506.01186; a tenth as in fastai. A guide, no measurement: try it)",
+        "  a guide to the order of magnitude (Smith 2017, arXiv 1506.01186; fastai)",
     ]

@@ -8,6 +8,7 @@ import pytest
 from fixtures.adapters.specs import parse_adapters
 from fixtures.questions.plugin import BUILT_IN
 from fixtures.report.article.method import methodology
+from fixtures.report.model_card import model_card
 from fixtures.report.page import report_section
 from fixtures.report.sentences import recommendation
 from fixtures.report.summary_lines import summary_lines
@@ -36,7 +37,8 @@ def study(made_up_study, made_up_manifest):
         _, rows = made_up_study(*[{"base": range(100), "cfg1": range(110), "cfg2": range(105)}] * 2)
         manifest = made_up_manifest(["base", "cfg1", "cfg2"])
         measured = summarise(rows, BUILT_IN, manifest.score_sets, {"spider": 200, "mmlu": 150}, 0.05)
-        return Summary(experiment="curves", trainings=trainings, **measured), rows, manifest
+        revisions = dict.fromkeys(("spider", "mmlu"), "0123")
+        return Summary(experiment="curves", trainings=trainings, revisions=revisions, **measured), rows, manifest
 
     return make
 
@@ -47,6 +49,13 @@ def test_a_training_that_went_wrong_is_part_of_the_verdict_in_every_view(study):
     printed = " ".join(" ".join(line.text for line in summary_lines(summary, rows, BUILT_IN)).split())
     assert CAREFUL in printed
     assert CAREFUL in report_section(summary, rows, manifest, BUILT_IN)
+
+
+def test_a_card_says_so_of_its_own_adapter(study, tmp_path):
+    experiment = load_experiment("miniature")
+    summary, *_ = study(cfg1=DIVERGED, cfg2=WELL)
+    cards = [model_card(one, experiment, summary, BUILT_IN) for one in parse_adapters([], experiment, tmp_path)[1:]]
+    assert ["the training of cfg1 went wrong" in card for card in cards] == [True, False]
 
 
 def test_the_paper_has_the_losses_beside_the_settings(study):

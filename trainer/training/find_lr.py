@@ -79,14 +79,18 @@ class _RisingRate(StepReport):
             group["lr"] = self.rates[state.global_step]
 
     def on_log(self, args, state, control, logs=None, **_):
-        values = [logs[name] for name in ("loss", "grad_norm") if name in logs]
-        if "loss" in logs and not all(map(math.isfinite, values)):
+        names = ("loss",) if args.fp16 else ("loss", "grad_norm")  # as in ``StepReport``
+        if "loss" in logs and not all(math.isfinite(logs.get(name, 0.0)) for name in names):
             control.should_training_stop = True
             return
         super().on_log(args, state, control, logs)
         smoothed = self.sweep.smoothed[: -_REACH or None]
         if smoothed and smoothed[-1] > _OVER * min(smoothed):
             control.should_training_stop = True
+
+    def _trouble(self) -> str:
+        """Nothing: a sweep ends where training diverges, by design."""
+        return ""
 
     @property
     def sweep(self) -> Sweep:

@@ -68,7 +68,7 @@ class StepReport(TrainerCallback):
         self.first_step_s = self.first_step_s or since_start
         self.seconds = self._seconds_before + since_start
         state.log_history[-1]["seconds"] = self.seconds  # a checkpoint keeps it
-        wrong = explained(judge_curve(self.losses, self.grad_norms, ended=False))
+        wrong = self._trouble()
         self._bar.set_postfix_str(
             f"loss {logs['loss']:.3f}, {self.tokens_per_s:,.0f} tokens/s{self._left(since_start)}"
             f"{wrong and f', CAREFUL: {wrong}'}",
@@ -80,6 +80,10 @@ class StepReport(TrainerCallback):
         for name in ("loss",) if args.fp16 else ("loss", "grad_norm"):
             if not math.isfinite(logs.get(name, 0.0)):
                 raise TrainingFailed(self._not_finite(name, logs[name], Path(args.output_dir)))
+
+    def _trouble(self) -> str:
+        """What has gone wrong so far, in words."""
+        return explained(judge_curve(self.losses, self.grad_norms, ended=False))
 
     def _left(self, since_start: float) -> str:
         """The time to the end, from the third step on: the first compiles kernels, and tells nothing of the others."""

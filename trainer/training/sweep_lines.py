@@ -32,8 +32,9 @@ def _axis(rates: list[float]) -> str:
     for exponent in range(math.ceil(rates[0]), math.floor(rates[-1]) + 1):
         label = f"+1e{exponent}"
         place = _place(exponent, rates[0], rates[-1], _COLUMNS)
-        axis[place : place + len(label)] = label
-    return f"  {'':>8} +{''.join(axis[:_COLUMNS])}"
+        if place + len(label) <= _COLUMNS:
+            axis[place : place + len(label)] = label
+    return f"  {'':>8} |{''.join(axis)}"
 
 
 def _mark(sweep: Sweep, rates: list[float]) -> list[str]:

@@ -148,9 +148,9 @@ def test_the_miniature_diverges_at_ten_times_its_rate(tmp_path, capsys):
 
     for rate, status in (("2e-2", 1), ("2e-3", 0)):
         path = tmp_path / f"rate{rate}.toml"
-        text = (EXPERIMENTS / "miniature.toml").read_text()
+        text = (EXPERIMENTS / "miniature.toml").read_text().replace("batch_size = 16", "batch_size = 4")
         path.write_text(text.replace("learning_rate = 2e-3\nepochs = 1", f"learning_rate = {rate}\nepochs = 8"))
-        options = ["--experiment", str(path), "--results", str(tmp_path), "--max-train-samples", "48"]
+        options = ["--experiment", str(path), "--results", str(tmp_path), "--max-train-samples", "12"]
         assert main(["cfg1", *options]) == status
         captured = capsys.readouterr()
         assert ("CAREFUL: it diverged" in captured.out) == ("CAREFUL: it diverged" in captured.err) == bool(status)

@@ -3,14 +3,14 @@
 import argparse
 import importlib.util
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from trainer.run import Conduct, LoraRun, lora_run
-from trainer.study.experiment import ExperimentError, load_experiment, shipped_experiments
-from trainer.study.option_types import natural, positive
+from trainer.study.experiment import Experiment, ExperimentError, load_experiment, shipped_experiments
+from trainer.study.option_types import amount, natural, positive
 
 REPORTERS = ("none", "tensorboard", "wandb", "trackio")
 
@@ -21,6 +21,7 @@ class Action(StrEnum):
     TRAIN = "train"
     DESCRIBE = "describe"
     PREPARE = "prepare"
+    FIND_RATE = "find a learning rate"
     PUSH = "push"
 
 
@@ -44,6 +45,10 @@ def read_job(arguments: list[str] | None = None) -> Job:
     """
     options = _parser().parse_args(arguments)
     experiment = load_experiment(options.experiment)
+    if not experiment.adapters:
+        raise ExperimentError(
+            f"experiment {experiment.name!r} has no configuration to train. Add [adapters.cfg1] to it."
+        )
     _check_reporter(options.report_to)
     conduct = Conduct(options.save_steps, options.checkpoint_steps, options.report_to, options.gpu_memory)
     runs = tuple(
@@ -57,21 +62,31 @@ def read_job(arguments: list[str] | None = None) -> Job:
             questions=options.spider_questions,
             conduct=conduct,
         )
-        for name, seed in _names_and_seeds(options.names or experiment.adapters, options.seed)
+        for name, seed in _names_and_seeds(options.names or experiment.adapters, _seeds(options, experiment))
     )
-    action = _action(prepare=options.prepare_only, describe=options.dry_run, push=bool(options.push))
+    action = _action(options)
     if action is Action.PUSH:
-        _check_pushed(runs)
+        _check_pushed(runs, options.push)
     return Job(action, runs, options.results, options.overwrite, options.push or "")
 
 
-def _action(*, prepare: bool, describe: bool, push: bool) -> Action:
+def _action(options: argparse.Namespace) -> Action:
     """What is done where several are asked for: those that train nothing come first."""
-    if prepare:
-        return Action.PREPARE
-    if describe:
-        return Action.DESCRIBE
-    return Action.PUSH if push else Action.TRAIN
+    asked = {
+        Action.PREPARE: options.prepare_only,
+        Action.DESCRIBE: options.dry_run,
+        Action.FIND_RATE: options.find_lr,
+        Action.PUSH: options.push is not None,
+        Action.TRAIN: True,
+    }
+    return next(action for action, wanted in asked.items() if wanted)
+
+
+def _seeds(options: argparse.Namespace, experiment: Experiment) -> tuple[int, ...]:
+    """The seeds of names given without one."""
+    if options.seeds is not None:
+        return experiment.at_seeds(options.seeds, options.seed).seeds
+    return (options.seed,) if options.seed is not None else experiment.seeds or (experiment.seed,)
 
 
 def _check_reporter(name: str) -> None:
@@ -79,22 +94,24 @@ def _check_reporter(name: str) -> None:
         raise ExperimentError(f"--report-to {name}: the package is not installed. Run: pip install {name}")
 
 
-def _check_pushed(runs: tuple[LoraRun, ...]) -> None:
+def _check_pushed(runs: tuple[LoraRun, ...], hub_id: str) -> None:
+    if not hub_id.strip():
+        raise ExperimentError(f"--push: {hub_id!r} is no Hub id. Write --push=OWNER/NAME.")
     if len(runs) != 1:
         names = ", ".join(run.adapter for run in runs)
         raise ExperimentError(f"--push takes one adapter, not {len(runs)}: name one of {names}.")
 
 
-def _names_and_seeds(names: Iterable[str], seed: int | None) -> Iterable[tuple[str, int | None]]:
-    """Every ``NAME[:SEED]`` apart, each pair once; ``seed`` is that of names without one."""
-    return dict.fromkeys(_name_and_seed(name, seed) for name in names)
+def _names_and_seeds(names: Iterable[str], seeds: Sequence[int]) -> Iterable[tuple[str, int]]:
+    """Every ``NAME[:SEED]`` apart, each pair once; ``seeds`` are those of names without one."""
+    return dict.fromkeys(pair for name in names for pair in _name_and_seeds(name, seeds))
 
 
-def _name_and_seed(argument: str, seed: int | None) -> tuple[str, int | None]:
+def _name_and_seeds(argument: str, seeds: Sequence[int]) -> list[tuple[str, int]]:
     match = re.fullmatch(r"([^:]+)(?::(\d+))?", argument)
     if not match:
         raise ExperimentError(f"{argument!r} is not NAME or NAME:SEED, e.g. cfg1:7.")
-    return match[1], seed if match[2] is None else int(match[2])
+    return [(match[1], seed) for seed in (seeds if match[2] is None else [int(match[2])])]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -121,6 +138,12 @@ def _add_what_is_trained(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seed", type=natural, metavar="N", help="seed of the names given without one (default: the experiment's)"
+    )
+    parser.add_argument(
+        "--seeds",
+        type=positive,
+        metavar="N",
+        help="train the names given without a seed at N seeds in a row, from --seed's on (default: the experiment's)",
     )
     parser.add_argument(
         "--spider", metavar="DIR_OR_ZIP", help="Spider's folder or official zip (default: the experiment's)"
@@ -169,7 +192,7 @@ def _add_how_it_is_conducted(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--gpu-memory",
-        type=float,
+        type=amount,
         metavar="GB",
         help="use no more of every GPU, as on a card of that size (default: what is free)",
     )
@@ -184,5 +207,11 @@ def _add_what_else_is_done(parser: argparse.ArgumentParser) -> None:
         "--prepare-only",
         action="store_true",
         help="write train_formatted.jsonl and dev_formatted.jsonl to DIR/EXPERIMENT, then exit",
+    )
+    parser.add_argument(
+        "--find-lr",
+        action="store_true",
+        help="propose a learning rate after 100 steps at growing ones, show the curve, write find-lr.json to "
+        "DIR/EXPERIMENT, then exit",
     )
     parser.add_argument("--push", metavar="HUB_ID", help="upload the one finished adapter named, with its card")

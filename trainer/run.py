@@ -34,6 +34,13 @@ class Conduct:
     report_to: str = "none"  # what else follows the loss, by transformers' name for it
     gpu_memory_gb: float | None = None  # of every GPU; None: what is free
 
+    @property
+    def options(self) -> list[str]:
+        """As the command line has them."""
+        given = {"--save-steps": self.save_steps, "--checkpoint-steps": self.checkpoint_steps}
+        given |= {"--report-to": self.report_to, "--gpu-memory": self.gpu_memory_gb}
+        return [str(part) for option in given.items() if option[1] for part in option]
+
 
 @dataclass(frozen=True)
 class LoraRun:

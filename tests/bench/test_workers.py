@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.study.gpus import visible_gpus
 from tests.bench.llama_3_8b import LLAMA_3_8B
+from trainer.machine.gpus import visible_gpus
 from trainer.study.experiment import EXPERIMENTS, REPOSITORY
 
 pytestmark = pytest.mark.bench

@@ -93,6 +93,7 @@ def test_the_card_of_an_evaluation_stays(train, results, hub):
             ["cfg1"], "someone/adapter", "cfg1 seed 42 is not trained with these settings yet. Run", id="missing"
         ),
         pytest.param([], "someone/adapter", "--push takes one adapter, not 2: name one of cfg1, cfg2", id="two"),
+        pytest.param(["cfg2"], "", "--push: '' is no Hub id. Write --push=OWNER/NAME.", id="empty"),
         pytest.param(["cfg2"], "not an id", "--push not an id: Repo id must", id="id"),
     ],
 )

@@ -188,16 +188,17 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(train, experime
     status, adapters = train("cfg1", "--checkpoint-steps", "1", results=tmp_path, experiment=experiment)
     error = capsys.readouterr().err.splitlines()[-1]
     kept = adapters / "cfg1-seed42-n8.unfinished" / "checkpoint-1"
-    assert status == 2
+    assert status == 1
     assert error.startswith("error: cfg1 seed 42: the loss is nan at step 2. The checkpoint before it is kept: ")
     assert repr(str(kept)) in error
+    assert "Lower learning_rate (--find-lr proposes one)" in error
     assert last_checkpoint(kept.parent) == kept
 
 
 def test_a_failure_before_the_first_checkpoint_leaves_nothing(train, experiment_file, tmp_path):
     experiment = changed(experiment_file, tmp_path, "learning_rate = 1e-2", "learning_rate = 1e38")
     status, adapters = train("cfg1", "--checkpoint-steps", "9", results=tmp_path, experiment=experiment)
-    assert status == 2
+    assert status == 1
     assert list(adapters.iterdir()) == []
 
 

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from fixtures.study.gpus import WorkersError, check_workers, visible_gpus
+from fixtures.study.gpus import WorkersError, check_workers
+from trainer.machine.gpus import visible_gpus
 from trainer.study.experiment import EXPERIMENTS
 
 LISTED = "GPU 0: NVIDIA H200 (UUID: GPU-1)\nGPU 1: NVIDIA H200 (UUID: GPU-2)\n"

@@ -13,6 +13,10 @@ from trainer.study.outside import read_json
 CHECKPOINT_MARK = "complete.json"
 
 
+class TrainingFailed(ExperimentError):
+    """The loss became no number: nothing that is trained on could be used, and other settings are the remedy."""
+
+
 class TrainingStopped(Exception):
     """A signal said to stop; what was done lies in ``folder``: the adapter, or where ``step`` is given a checkpoint."""
 

@@ -134,6 +134,7 @@ class Experiment(Settings):
     description: str = ""
     note: str = ""  # printed in every report, e.g. that the miniature shows the method only
     seed: int = Field(42, ge=0)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()  # of adapters named without one; empty: ``seed`` alone
     train_on_demand: bool = False
     base_model: BaseModelSettings
     spider: SpiderSettings
@@ -144,12 +145,24 @@ class Experiment(Settings):
     endpoint: EndpointSettings = EndpointSettings()
     argument: str = Field("", exclude=True)  # what ``--experiment`` takes to name it again
 
+    @field_validator("seeds")
+    @classmethod
+    def _are_different(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed stands there twice, and would be the same training")
+        return seeds
+
     @field_validator("adapters")
     @classmethod
     def _base_is_taken(cls, adapters: dict) -> dict:
         if "base" in adapters:
             raise ValueError("'base' names the model without an adapter; call this configuration something else")
         return adapters
+
+    def at_seeds(self, count: int, first: int | None = None) -> "Experiment":
+        """This experiment at ``count`` seeds in a row, from ``first`` on (its own ``seed``)."""
+        first = self.seed if first is None else first
+        return self.model_copy(update={"seeds": tuple(range(first, first + count))})
 
 
 def resolve(path: str | Path) -> Path:

@@ -1,6 +1,7 @@
 """Training one LoRA adapter on Spider, with TRL and PEFT."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from trainer.rows.batches import order_hash
 from trainer.run import LoraRun
 from trainer.study.base_model import check_memory, load_tokenizer
 from trainer.study.experiment import ExperimentError
+from trainer.training.health import judge_curve
 from trainer.training.memory import take_gpu
 from trainer.training.passes import Passes
 from trainer.training.plan import plan, plan_passes
@@ -71,6 +73,7 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> int | None:
         data={"dropped": dropped, "order": order_hash(steps), "tokens": report.tokens},
         weights={"initial": initial, "final": adapter_hash(weights)},
         training=_measured(trainer, report, passes, expected),
+        health=judge_curve(report.losses, report.grad_norms).record,
     )
     return stopped_by
 
@@ -105,6 +108,8 @@ def _measured(trainer: RowTrainer, report: StepReport, passes: Passes, expected:
     gpu = torch.cuda.is_available()
     return {
         "loss": report.losses,
+        # In float16 some overflow by design, and JSON has no infinity.
+        "grad_norm": [norm if math.isfinite(norm) else None for norm in report.grad_norms],
         "wall_s": report.seconds,
         "first_step_s": report.first_step_s,
         "tokens_per_s": report.tokens_per_s,

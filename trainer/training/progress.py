@@ -9,22 +9,25 @@ from tqdm import tqdm
 from transformers import TrainerCallback
 
 from trainer.keeping.checkpoints import last_checkpoint
+from trainer.keeping.state import TrainingFailed
 from trainer.keeping.weights import adapter_weights
-from trainer.study.experiment import ExperimentError
+from trainer.training.health import explained, judge_curve
 
 
 class StepReport(TrainerCallback):
-    """Keeps every step's loss and shows a bar with loss, speed and time left.
+    """Keeps every step's loss and gradient norm, and shows a bar with loss, speed, time left and what goes wrong.
 
     ``step_tokens`` are the tokens of each step's questions, prompts included. A loss that is no number ends it all.
     """
 
     def __init__(self, label: str, step_tokens: list[int], *, visible: bool):
         self.losses: list[float] = []
+        self.grad_norms: list[float] = []  # before they are clipped
         self.seconds = 0.0  # of training, before a resumption too
         self.first_step_s = 0.0  # from the start, or a resumption, to the end of the first step
         self.resumed_after_step = 0
         self._label, self._step_tokens, self._visible = label, step_tokens, visible
+        self._wrong = False
 
     @property
     def tokens(self) -> int:
@@ -39,7 +42,9 @@ class StepReport(TrainerCallback):
     def on_train_begin(self, args, state, control, **_):
         self._start = time.monotonic()
         self.resumed_after_step = state.global_step
-        self.losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+        logged = [entry for entry in state.log_history if "loss" in entry]
+        self.losses = [entry["loss"] for entry in logged]
+        self.grad_norms = [entry.get("grad_norm", math.nan) for entry in logged]
         self._seconds_before = state.log_history[-1]["seconds"] if self.losses else 0.0
         # A log keeps every state of the bar: it gets one in ten seconds.
         interval = 0.1 if sys.stderr.isatty() else 10
@@ -58,18 +63,27 @@ class StepReport(TrainerCallback):
         if "loss" not in (logs or {}):
             return
         self.losses.append(logs["loss"])
+        self.grad_norms.append(logs.get("grad_norm", math.nan))
         since_start = time.monotonic() - self._start
         self.first_step_s = self.first_step_s or since_start
         self.seconds = self._seconds_before + since_start
         state.log_history[-1]["seconds"] = self.seconds  # a checkpoint keeps it
+        wrong = self._trouble()
         self._bar.set_postfix_str(
-            f"loss {logs['loss']:.3f}, {self.tokens_per_s:,.0f} tokens/s{self._left(since_start)}", refresh=False
+            f"loss {logs['loss']:.3f}, {self.tokens_per_s:,.0f} tokens/s{self._left(since_start)}"
+            f"{wrong and f', CAREFUL: {wrong}'}",
+            refresh=bool(wrong) is not self._wrong,
         )
+        self._wrong = bool(wrong)
         self._bar.update()
         # In float16 the gradients of some steps overflow by design: the scaler skips those and scales less.
         for name in ("loss",) if args.fp16 else ("loss", "grad_norm"):
             if not math.isfinite(logs.get(name, 0.0)):
-                raise ExperimentError(self._not_finite(name, logs[name], Path(args.output_dir)))
+                raise TrainingFailed(self._not_finite(name, logs[name], Path(args.output_dir)))
+
+    def _trouble(self) -> str:
+        """What has gone wrong so far, in words."""
+        return explained(judge_curve(self.losses, self.grad_norms, ended=False))
 
     def _left(self, since_start: float) -> str:
         """The time to the end, from the third step on: the first compiles kernels, and tells nothing of the others."""
@@ -85,7 +99,7 @@ class StepReport(TrainerCallback):
         before = f"The checkpoint before it is kept: {str(kept)!r}. " if kept else ""
         return (
             f"{self._label}: the {name} is {value} at step {len(self.losses)}. {before}"
-            "Lower learning_rate or raise warmup_steps, and add --overwrite."
+            "Lower learning_rate (--find-lr proposes one) or raise warmup_steps, and add --overwrite."
         )
 
     def close(self) -> None:

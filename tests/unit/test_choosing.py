@@ -3,6 +3,7 @@
 import json
 import struct
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -28,7 +29,7 @@ OPTIONS = {"shots": None, "keep_distinct": False, "plug_value": False, "mmlu_sub
 # Of 20 answers so many are right, by suite and whether they are reported, at scales 0 (and the base), 0.5 and 1.
 RIGHT = {
     ("spider", True): (8, 13, 17),
-    ("spider", False): (8, 15, 12),
+    ("spider", False): (8, 16, 12),
     ("mmlu", True): (14, 14, 14),
     ("mmlu", False): (14, 14, 4),
 }
@@ -39,7 +40,9 @@ def planted(tmp_path_factory):
     """A folder with an experiment, an adapter, and every answer of base and adapter, reported or not. Read only."""
     folder = tmp_path_factory.mktemp("planted")
     text = Path("trainer/experiments/miniature.toml").read_text()
-    text = text.replace("per_category = 50", "per_category = 25\nmargin = 0.2").replace("[base_model]", "{}[base_model]")
+    text = text.replace("per_category = 50", "per_category = 25\nmargin = 0.2").replace(
+        "[base_model]", "{}[base_model]"
+    )
     folder.joinpath("planted.toml").write_text(text.format(CHANGES))
     write_adapter(folder / "mine")
     experiment = load_experiment(str(folder / "planted.toml"))
@@ -70,8 +73,7 @@ def study_of(experiment, specs, places, *, choosing):
 
 def answer_to(task, reported):
     place = task.adapter.kind != "base" and round(2 * task.adapter.scale.first)
-    number = task.row.index if task.suite.name == "spider" else int(task.question.id.rpartition("-")[2]) * 7
-    right = number * 3 % 20 < RIGHT[task.suite.name, reported][place]
+    right = crc32(task.question.id.encode()) % 20 < RIGHT[task.suite.name, reported][place]
     if task.suite.name == "spider":
         return {"reply": task.question.gold_sql if right else "SELECT 'wrong'", "cut": False}
     chosen = "ABCD".index(task.question.answer) + (0 if right else 1)
@@ -113,7 +115,9 @@ def reported(run, planted, chosen):
 
 def test_what_is_best_on_dev_is_not_what_is_chosen_where_that_was_luck(dialled, chosen, planted):
     _, summary = dialled
-    of_dev = {e["adapter"]: e["accuracy"] for e in summary["accuracies"] if (e["suite"], e["group"]) == ("spider", "all")}
+    of_dev = {
+        e["adapter"]: e["accuracy"] for e in summary["accuracies"] if (e["suite"], e["group"]) == ("spider", "all")
+    }
     assert max(of_dev, key=of_dev.get) == "mine"
     (kept,) = read_choices(planted / "planted" / "choosing" / "chosen.json").chosen.values()
     choice = kept.choice
@@ -125,7 +129,10 @@ def test_what_is_best_on_dev_is_not_what_is_chosen_where_that_was_luck(dialled, 
 
 def test_a_run_that_chooses_says_so_and_leaves_what_is_reported_alone(dialled, chosen, planted):
     assert "Choosing questions, not those that are reported." in chosen
-    assert "chosen among 3 points on questions that are not reported, 120 of Spider (training databases held out)" in chosen
+    assert (
+        "chosen among 3 points on questions that are not reported, 120 of Spider (training databases held out)"
+        in chosen
+    )
     assert "has the most gain of the points shown no worse than the margin of 20 points" in chosen
     assert f"Report it with --adapter='{planted}/mine*chosen'" in chosen
     assert "Take " not in chosen
@@ -142,11 +149,15 @@ def test_the_chosen_point_is_reported_with_how_it_was_chosen(reported, planted):
         f"mine-chosen is {planted}/mine*0.5, chosen among 3 points on questions that are not reported, 120 of Spider "
         "(training databases held out) and 60 of MMLU (questions not reported): it has the most gain"
     )
-    optimistic = "SQL: 75.0% right where it was chosen (+35.0 against the base), 65.0% here (+25.0 against the base): "
     assert said in output
-    assert f"{optimistic}its choice would have reported 10.0 points more." in output
-    assert "mine-chosen is" in (planted / "reported.html").read_text()
     (point,) = [point for point in summary["points"] if point["adapter"] == "mine-chosen"]
+    there, here = point["choice"]["on"][0], next(e for e in summary["accuracies"] if e["adapter"] == "mine-chosen")
+    assert there["suite"] == here["suite"] == "spider"
+    ahead = 100 * (there["accuracy"] - here["accuracy"])
+    assert ahead > 5, "what it was chosen on is optimistic"
+    assert f"{100 * here['accuracy']:.1f}% on these" in output
+    assert f"those would have reported {ahead:.1f} points more." in output
+    assert "mine-chosen is" in (planted / "reported.html").read_text()
     assert (point["dial"], point["first"], point["last"], point["choice"]["rule"]) == ("mine", 0.5, 0.5, Rule.MOST_GAIN)
 
 

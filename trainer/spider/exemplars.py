@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 import statistics
-from collections.abc import Container
+from collections.abc import Container, Iterable, Iterator
 from itertools import chain, islice
 from random import Random
 
@@ -79,10 +79,14 @@ def _drawn(spider: SpiderFolder, seed: int, wanted: int, left_out: Container[str
         if len(drawn) < wanted and _length(spider.schemas[name]) <= median:
             own = [question for question in questions if question.db_id == name]
             rng.shuffle(own)
-            fit = (question for question in own if _compiles(spider.schemas[name], question.gold_sql))
+            fit = _compiling(spider.schemas[name], own)
             drawn += islice(fit, 1)
             others.append(fit)
     return [*drawn, *islice(chain(*others), wanted - len(drawn))]
+
+
+def _compiling(schema: Schema, questions: Iterable[SpiderQuestion]) -> Iterator[SpiderQuestion]:
+    return (question for question in questions if _compiles(schema, question.gold_sql))
 
 
 def _length(schema: Schema) -> int:

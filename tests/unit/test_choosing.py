@@ -8,7 +8,7 @@ from zlib import crc32
 import pytest
 
 from fixtures.adapters.adapter import AdapterError
-from fixtures.adapters.choices import Rule, read_choices
+from fixtures.adapters.chosen import Rule, read_choices
 from fixtures.adapters.specs import parse_adapters
 from fixtures.answers.keys import known_base, task_key
 from fixtures.questions.plugin import BUILT_IN

@@ -151,7 +151,9 @@ class Experiment(Settings):
     spider: SpiderSettings
     mmlu: MmluSettings
     adapters: dict[Name, AdapterSettings]
-    dial: tuple[DialPoint, ...] = Field((0, 0.25, 0.5, 0.75, 1), min_length=1)  # scales that --dial asks an adapter at
+    dial: tuple[DialPoint, ...] = Field(
+        (0.0, 0.25, 0.5, 0.75, 1.0), min_length=1
+    )  # scales that --dial asks an adapter at
     choosing: ChoosingSettings = ChoosingSettings()
     gates: tuple[str, ...] = ()
     undecided_gates: Literal["fail", "warn"] = "fail"  # on a bound that only more questions could make hold

@@ -8,6 +8,7 @@ from zlib import crc32
 import pytest
 
 from fixtures.adapters.adapter import AdapterError
+from fixtures.adapters.choosing import choice_notes
 from fixtures.adapters.chosen import Rule, read_choices
 from fixtures.adapters.specs import parse_adapters
 from fixtures.answers.keys import known_base, task_key
@@ -227,3 +228,11 @@ def test_a_damaged_file_of_choices_is_named(tmp_path):
     folder.joinpath("chosen.json").write_text('{"chosen": {"cfg1": {}}}')
     with pytest.raises(AdapterError, match=r"chosen.json' is damaged .* Choose again: pytest"):
         parse_adapters(["cfg1*chosen"], load_experiment("miniature"), tmp_path)
+
+
+def test_reported_questions_that_a_point_was_chosen_on_are_told_of(planted, chosen):
+    (adapter,) = parse_adapters([f"{planted}/mine*chosen"], load_experiment(str(planted / "planted.toml")), planted)
+    asked = adapter.choice.questions["mmlu"]
+    assert choice_notes(adapter, {"mmlu": ["philosophy-9999"], "spider": []}) == ()
+    (note,) = choice_notes(adapter, {"mmlu": [*asked[:3], "philosophy-9999"]})
+    assert note == "3 of the mmlu questions that are reported here are among those that it was chosen on"

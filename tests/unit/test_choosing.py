@@ -131,14 +131,15 @@ def test_what_is_best_on_dev_is_not_what_is_chosen_where_that_was_luck(dialled, 
 def test_a_run_that_chooses_says_so_and_leaves_what_is_reported_alone(dialled, chosen, planted):
     assert "Choosing questions, not those that are reported." in chosen
     assert (
-        "chosen among 3 points on questions that are not reported, 120 of Spider (training databases held out)"
+        "chosen among 3 scales on questions that are not reported, 120 of Spider (training databases held out)"
         in chosen
     )
-    assert "has the most gain of the points shown no worse than the margin of 20 points" in chosen
+    assert "has the most gain of the scales shown no worse than the margin of 20 points" in chosen
     assert f"Reportitwith--adapter='{planted}/mine*chosen'" in "".join(chosen.split()), "wherever lines end"
     assert "Take " in chosen and "corrected for it" not in chosen
     page = (planted / "choosing.html").read_text()
-    assert "Choosing questions, not those that are reported." in page and "mine*0.5 of the points of mine." in page
+    assert "Choosing questions, not those that are reported." in page and "mine*0.5 of the scales of mine." in page
+    assert "What all that an adapter changes is multiplied by" in page
     assert (planted / "c.pdf").stat().st_size > 10_000
     _, summary = dialled
     assert summary["choosing"] is False and not (planted / "planted" / "chosen.json").exists()
@@ -147,7 +148,7 @@ def test_a_run_that_chooses_says_so_and_leaves_what_is_reported_alone(dialled, c
 def test_the_chosen_point_is_reported_with_how_it_was_chosen(reported, planted):
     output, summary = reported
     said = (
-        f"mine-chosen is {planted}/mine*0.5, chosen among 3 points on questions that are not reported, 120 of Spider "
+        f"mine-chosen is {planted}/mine*0.5, chosen among 3 scales on questions that are not reported, 120 of Spider "
         "(training databases held out) and 60 of MMLU (questions not reported): it has the most gain"
     )
     assert said in output
@@ -174,7 +175,7 @@ def test_a_point_picked_on_what_is_reported_is_one_of_a_family_of_all(dialled):
     output, summary = dialled
     against_base = [e for e in summary["comparisons"] if (e["against"], e["group"]) == ("base", "all")]
     assert {entry["family"] for entry in against_base} == {3}
-    assert "Take mine (chosen among 3 on the very questions reported, 3 of them points of mine, and corrected" in output
+    assert "Take mine (chosen among 3 on the very questions reported, 3 of them scales of mine, and corrected" in output
 
 
 def test_other_weights_than_those_it_was_chosen_for_are_refused(run, planted, chosen):

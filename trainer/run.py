@@ -12,6 +12,7 @@ from typing import Literal
 from trainer.rows.batches import QUESTIONS_PER_SCHEMA
 from trainer.rows.texts import TrainingText, data_hash, training_texts
 from trainer.spider.folder import SpiderFolder, open_spider
+from trainer.spider.held_out import HeldOut, held_out_of
 from trainer.study.experiment import AdapterSettings, BaseModelSettings, Experiment, ExperimentError, did_you_mean
 from trainer.study.identity import base_identity, tokenizer_identity
 
@@ -56,6 +57,7 @@ class LoraRun:
     max_train_samples: int | None = None
     questions: str = ""  # the file of those that will be asked, on whose databases nothing is trained
     evidence: bool = True  # shown beside training questions, as it will be beside those
+    held_out: HeldOut = HeldOut()  # databases that nothing is trained on either
     conduct: Conduct = Conduct()
     options: tuple[str, ...] = ()  # of the command that trains it
 
@@ -63,7 +65,7 @@ class LoraRun:
     def texts(self) -> list[TrainingText]:
         """What it is trained on, in file order. Raises ExperimentError."""
         seed = None if self.max_train_samples is None else self.seed
-        return _texts(self.spider, self.questions, self.evidence, seed, self.max_train_samples)
+        return _texts(self.spider, self.questions, self.evidence, seed, self.max_train_samples, self.held_out)
 
     @property
     def opened(self) -> SpiderFolder:
@@ -130,10 +132,10 @@ def _opened(spider: str, questions: str, evidence: bool) -> SpiderFolder:
 
 @cache
 def _texts(
-    spider: str, questions: str, evidence: bool, seed: int | None, max_samples: int | None
+    spider: str, questions: str, evidence: bool, seed: int | None, max_samples: int | None, held_out: HeldOut
 ) -> list[TrainingText]:
     """Configurations and seeds of one process share them; only a sample depends on the seed."""
-    return training_texts(_opened(spider, questions, evidence), seed, max_samples)
+    return training_texts(_opened(spider, questions, evidence), seed, max_samples, held_out)
 
 
 def lora_run(
@@ -172,6 +174,7 @@ def lora_run(
         max_train_samples=max_train_samples,
         questions=experiment.spider.questions if questions is None else questions,
         evidence=experiment.spider.evidence,
+        held_out=held_out_of(experiment),
         conduct=conduct,
         options=tuple(str(part) for option in given.items() if option[1] is not None for part in option),
     )

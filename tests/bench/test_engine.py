@@ -213,7 +213,7 @@ def test_replies_on_a_gpu(gpu_engine, planted, capsys):
     gpu_engine.models._model = get_peft_model(
         gpu_engine.models.base, settings, "adapter0", autocast_adapter_dtype=False
     ).eval()
-    gpu_engine.models._attached = {"cfg1": "adapter0"}
+    gpu_engine.models._attached = {None: "adapter0"}
     tuned, _ = replies(gpu_engine, Adapter("cfg1", "cfg1", "configuration"), prompts, lengths)
     tokens = sum(map(len, prompts)) - 330 * (QUESTIONS - 20)
     floor = 2 * PARAMETERS_A_TOKEN * tokens / matrix_rate()

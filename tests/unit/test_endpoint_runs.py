@@ -11,6 +11,7 @@ import urllib.request
 import pytest
 
 from fixtures.adapters.adapter import Adapter
+from fixtures.adapters.scale import Scale
 from fixtures.engines import EngineError
 from fixtures.engines.endpoint import Endpoint, _Names
 from fixtures.engines.served_models import ServedModel
@@ -95,7 +96,7 @@ def endpoint(*models, **names):
 
 
 def test_a_scaled_adapter_is_no_other_thing_in_silence():
-    half = Adapter("cfg1*0.5", "cfg1-x0.5", "configuration", scale=0.5)
+    half = Adapter("cfg1*0.5", "cfg1-x0.5", "configuration", scale=Scale(0.5, 0.5))
     with pytest.raises(EngineError, match="at an adapter's own scale only"):
         endpoint(ServedModel("cfg1-x0.5")).model_of(half)
     named = endpoint(ServedModel("half"), **{"cfg1-x0.5": "half"})

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fixtures.adapters.adapter import Adapter
+from fixtures.adapters.scale import Scale
 from fixtures.engines import EngineError
 from trainer.prompts import Prompt
 from trainer.study.experiment import load_experiment
@@ -70,7 +71,7 @@ def test_an_adapter_that_does_not_fit_leaves_nothing_behind(engine, adapter, spo
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_a_merged_adapter_says_what_it_says_unmerged(engine, adapter, scale):
-    plain = replace(adapter("good"), scale=scale)
+    plain = replace(adapter("good"), scale=Scale(scale, scale))
     unmerged = dict(engine.generate(PROMPTS, plain, max_new_tokens=24)), asked(engine, plain)
     base = asked(engine, BASE)
     engine.models.load()

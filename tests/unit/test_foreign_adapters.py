@@ -181,7 +181,7 @@ def test_a_file_with_tensors_of_the_bases_own_gets_a_base_of_its_own(change, mod
     answers = asked(models, foreign)
     torch.testing.assert_close(answers, pefts_own(folder, foreign), atol=1e-4, rtol=0)
     torch.testing.assert_close([asked(models, adapter) for adapter in (BASE, sound)], before, atol=0, rtol=0)
-    assert "changes the base model's own weights" in models.notes["foreign"][0]
+    assert "changes the base model's own weights" in models.notes[foreign.folder][0]
 
 
 def test_there_are_never_two_bases_in_memory(models, saved, monkeypatch):

@@ -2,6 +2,8 @@
 
 import pytest
 
+from fixtures.adapters.scale import Scale
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -42,7 +44,7 @@ def test_it_computes_what_peft_computes(model, monkeypatch, name, scale):
         with model.disable_adapter():
             base = model(ids).logits
         monkeypatch.setattr(Linear, "forward", lambda *_: pytest.fail("PEFT's own pass was asked"))
-        with applied_lora(model, name, scale):
+        with applied_lora(model, name, Scale(scale, scale)):
             lean = model(ids).logits
         monkeypatch.undo()
         torch.testing.assert_close(lean, plain, atol=1e-5, rtol=1e-5)
@@ -67,5 +69,5 @@ def test_what_is_no_plain_lora_is_left_to_peft():
     ids = torch.arange(30)[None]
     with torch.inference_mode():
         own = model(ids).logits
-        with applied_lora(model, "dora", 1.0):
+        with applied_lora(model, "dora", Scale()):
             torch.testing.assert_close(model(ids).logits, own, atol=0, rtol=0)

@@ -9,6 +9,7 @@ from random import Random
 
 from trainer.prompts import Prompt, render_schema, spider_prompt
 from trainer.spider.folder import SpiderFolder, SpiderQuestion
+from trainer.spider.held_out import HeldOut
 from trainer.study.experiment import ExperimentError
 
 # A literal in quotes stays as it is; the first group is then set.
@@ -25,14 +26,19 @@ class TrainingText:
     completion: str
 
 
-def training_texts(spider: SpiderFolder, seed: int | None, max_samples: int | None = None) -> list[TrainingText]:
-    """Every training question, or ``max_samples`` of them drawn with ``seed``.
+def training_texts(
+    spider: SpiderFolder, seed: int | None, max_samples: int | None = None, held_out: HeldOut = HeldOut()
+) -> list[TrainingText]:
+    """Every training question but those on databases that are held out, or ``max_samples`` of them drawn with ``seed``.
 
     Raises:
-        ExperimentError: a training question's database is a dev database, so that dev would no longer measure anything.
+        ExperimentError: a training question's database is a dev database, so that dev would no longer measure anything;
+            or every database is held out.
     """
     questions = spider.train()
     _refuse_dev_databases(spider, questions)
+    left_out = held_out.among(spider)
+    questions = [question for question in questions if question.db_id not in left_out]
     if max_samples is not None:
         questions = Random(f"training sample {seed}").sample(questions, min(max_samples, len(questions)))
     return as_texts(spider, questions)

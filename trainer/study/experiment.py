@@ -20,6 +20,10 @@ EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 # What may be part of a folder's name, a test id and a pytest -k expression.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")]
 
+# How strongly an adapter acts: 0.5; growing with depth, 0.25..1; in one part of each layer alone, 0.5-mlp.
+SCALE = r"(?P<first>\d*\.?\d+)(?:\.\.(?P<last>\d*\.?\d+))?(?:-(?P<part>attention|mlp))?"
+DialPoint = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Annotated[str, Field(pattern=rf"^{SCALE}$")]
+
 TemplateArgument = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -117,6 +121,14 @@ class AdapterSettings(Settings):
     quantisation: Literal["none", "nf4"] = "none"  # nf4: QLoRA
 
 
+class ChoosingSettings(Settings):
+    """Questions that a point of a dial is chosen on (``--choosing``), none of which is reported."""
+
+    databases: int = Field(0, ge=0)  # text-to-SQL training databases that are held out of training; 0: none
+    questions: int = Field(400, ge=1)  # on them, at most
+    mmlu_questions: int = Field(600, ge=1)  # beside those that are reported, at most
+
+
 class EndpointSettings(Settings):
     """A server that answers in place of this process (``--engine``)."""
 
@@ -140,6 +152,10 @@ class Experiment(Settings):
     spider: SpiderSettings
     mmlu: MmluSettings
     adapters: dict[Name, AdapterSettings]
+    dial: tuple[DialPoint, ...] = Field(
+        (0.0, 0.25, 0.5, 0.75, 1.0), min_length=1
+    )  # scales that --dial asks an adapter at
+    choosing: ChoosingSettings = ChoosingSettings()
     gates: tuple[str, ...] = ()
     undecided_gates: Literal["fail", "warn"] = "fail"  # on a bound that only more questions could make hold
     endpoint: EndpointSettings = EndpointSettings()

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from fixtures.questions.mmlu.sources import MmluError, MmluFile, MmluFolder
+from trainer.mmlu.sources import MmluError, MmluFile, MmluFolder
 from fixtures.questions.spider.recorded import recorded_predictions
 from fixtures.questions.spider.suite import SPIDER
 from fixtures.questions.suite import QuestionsError

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
+from trainer.replay.sources import REPLAY_DATA
 from trainer.run import UNRECORDED, LoraRun
 from trainer.study.base_model import check_folder
 from trainer.study.experiment import ExperimentError
@@ -37,6 +38,8 @@ def must_train(run: LoraRun, *, overwrite: bool = False) -> bool:
             there is no base model or training data to use. Nothing has been loaded by then.
     """
     check_folder(run.base_model)
+    if run.replay:
+        run.replay.read()
     if not run.texts:
         raise ExperimentError(f"there are no training questions in {run.spider!r}")
     state = "missing" if overwrite else adapter_state(run)
@@ -69,7 +72,7 @@ def differing_settings(run: LoraRun, *, unfinished: bool = False) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError):
         return ["run.json: missing or damaged"]
     now = UNRECORDED | json.loads(json.dumps(run.identity))
-    recorded = {name: value for name, value in recorded.items() if name != "data" or name in now}
+    recorded = {name: value for name, value in recorded.items() if name not in ("data", REPLAY_DATA) or name in now}
     names = [name for name in {**recorded, **now} if recorded.get(name) != now.get(name)]
     return [f"{name}: trained with {_short(recorded.get(name))}, now {_short(now.get(name))}" for name in names]
 

@@ -28,6 +28,7 @@ def describe(run: LoraRun, tokenizer) -> str:
             "  " + ", ".join(f"{name} {value}" for name, value in settings.items()),
             f"  {len(run.texts):,} questions, {len(dropped):,} too long{left_out}",
             f"  {len(steps):,} steps, {_tokens(steps):,} tokens, of which {sum(rows):,} are computed",
+            *_replay(run, steps),
             f"  memory: about {peak / 2**30:.1f} GiB; time: {_time(run, tokenizer, steps, passes)}",
         ]
     )
@@ -35,6 +36,18 @@ def describe(run: LoraRun, tokenizer) -> str:
 
 def _tokens(steps: list[list[TokenisedText]]) -> int:
     return sum(len(text.tokens) for step in steps for text in step)
+
+
+def _replay(run: LoraRun, steps: list[list[TokenisedText]]) -> list[str]:
+    """The line about replay, where there is any, and the one about a check that could not be made."""
+    if run.replay is None:
+        return []
+    drawn = [text for step in steps for text in step if text.replay]
+    tokens, own = sum(len(text.tokens) for text in drawn), run.replay.own_replies
+    written = "" if own is None or own.is_file() else "; the base model writes its replies first, here of any length"
+    line = f"  replay: {len(drawn):,} texts, {tokens:,} of the tokens ({tokens / _tokens(steps):.1%}){written}"
+    unsearched = run.replay.unsearched
+    return [line, *([f"  replay was not searched for questions of MMLU: {unsearched}"] if unsearched else [])]
 
 
 def _time(run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes) -> str:

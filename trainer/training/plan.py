@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from trainer.replay.mixing import draw_replay, mix_replay
 from trainer.rows.batches import TokenisedText, check_taught_end, plan_steps, tokenise
 from trainer.run import LoraRun
 from trainer.study.base_model import load_end_tokens, load_skeleton
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 
 
 def plan(run: LoraRun, tokenizer) -> tuple[list[list[TokenisedText]], list[str]]:
-    """The questions of every step, and the ids of those too long. Raises ExperimentError."""
+    """The questions of every step, replay behind them, and the ids of those too long. Raises ExperimentError."""
     settings = run.settings
     texts, dropped = tokenise(run.texts, tokenizer, settings.max_length)
     check_taught_end(texts, load_end_tokens(run.base_model, tokenizer), tokenizer)
-    return plan_steps(texts, batch_size=settings.batch_size, epochs=settings.epochs, seed=run.seed), dropped
+    steps = plan_steps(texts, batch_size=settings.batch_size, epochs=settings.epochs, seed=run.seed)
+    if run.replay:
+        drawn = draw_replay(run.replay.read(), tokenizer, max_length=settings.max_length, seed=run.seed)
+        steps = mix_replay(steps, drawn, settings.replay.share)
+    return steps, dropped
 
 
 def plan_passes(run: LoraRun, steps: list[list[TokenisedText]]) -> tuple[Passes, float]:

@@ -13,6 +13,13 @@ from trainer.keeping.weights import adapter_weights
 from trainer.study.experiment import ExperimentError
 
 
+_BESIDE = {"replay_loss": "replay", "kl": "KL"}  # as a log has it, and as the bar shows it
+
+
+def _beside(logs: dict) -> str:
+    return "".join(f", {shown} {logs[name]:.3f}" for name, shown in _BESIDE.items() if name in logs)
+
+
 class StepReport(TrainerCallback):
     """Keeps every step's loss and shows a bar with loss, speed and time left.
 
@@ -21,6 +28,7 @@ class StepReport(TrainerCallback):
 
     def __init__(self, label: str, step_tokens: list[int], *, visible: bool):
         self.losses: list[float] = []
+        self.beside_loss: dict[str, list[float]] = {}  # replay's loss and the divergence, where there are such
         self.seconds = 0.0  # of training, before a resumption too
         self.first_step_s = 0.0  # from the start, or a resumption, to the end of the first step
         self.resumed_after_step = 0
@@ -40,6 +48,7 @@ class StepReport(TrainerCallback):
         self._start = time.monotonic()
         self.resumed_after_step = state.global_step
         self.losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+        self._note_beside(state.log_history)
         self._seconds_before = state.log_history[-1]["seconds"] if self.losses else 0.0
         # A log keeps every state of the bar: it gets one in ten seconds.
         interval = 0.1 if sys.stderr.isatty() else 10
@@ -58,18 +67,23 @@ class StepReport(TrainerCallback):
         if "loss" not in (logs or {}):
             return
         self.losses.append(logs["loss"])
+        self._note_beside([logs])
         since_start = time.monotonic() - self._start
         self.first_step_s = self.first_step_s or since_start
         self.seconds = self._seconds_before + since_start
         state.log_history[-1]["seconds"] = self.seconds  # a checkpoint keeps it
         self._bar.set_postfix_str(
-            f"loss {logs['loss']:.3f}, {self.tokens_per_s:,.0f} tokens/s{self._left(since_start)}", refresh=False
+            f"loss {logs['loss']:.3f}{_beside(logs)}, {self.tokens_per_s:,.0f} tokens/s{self._left(since_start)}", refresh=False
         )
         self._bar.update()
         # In float16 the gradients of some steps overflow by design: the scaler skips those and scales less.
         for name in ("loss",) if args.fp16 else ("loss", "grad_norm"):
             if not math.isfinite(logs.get(name, 0.0)):
                 raise ExperimentError(self._not_finite(name, logs[name], Path(args.output_dir)))
+
+    def _note_beside(self, entries: list[dict]) -> None:
+        for entry, name in ((entry, name) for entry in entries for name in _BESIDE if name in entry):
+            self.beside_loss.setdefault(name, []).append(entry[name])
 
     def _left(self, since_start: float) -> str:
         """The time to the end, from the third step on: the first compiles kernels, and tells nothing of the others."""

@@ -116,4 +116,4 @@ def _reply(
 def locked(path: Path) -> FileLock:
     """Held while the replies are written: trainings that run side by side want the same ones."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path.with_name(f"{path.name}.lock"))
+    return FileLock(path.with_name(".lock"))

@@ -28,7 +28,7 @@ class StepReport(TrainerCallback):
 
     def __init__(self, label: str, step_tokens: list[int], *, visible: bool):
         self.losses: list[float] = []
-        self.beside_loss: dict[str, list[float]] = {}  # replay's loss and the divergence, where there are such
+        self._logs: list[dict] = []
         self.seconds = 0.0  # of training, before a resumption too
         self.first_step_s = 0.0  # from the start, or a resumption, to the end of the first step
         self.resumed_after_step = 0
@@ -40,6 +40,12 @@ class StepReport(TrainerCallback):
         return sum(self._step_tokens)
 
     @property
+    def beside_loss(self) -> dict[str, list[float | None]]:
+        """Replay's loss and the divergence of every step, where there are such; None in a step without any."""
+        found = {name: [entry.get(name) for entry in self._logs] for name in _BESIDE}
+        return {name: values for name, values in found.items() if any(value is not None for value in values)}
+
+    @property
     def tokens_per_s(self) -> float:
         """Of the steps so far, counted in the same way."""
         return sum(self._step_tokens[: len(self.losses)]) / self.seconds if self.seconds else 0.0
@@ -48,7 +54,7 @@ class StepReport(TrainerCallback):
         self._start = time.monotonic()
         self.resumed_after_step = state.global_step
         self.losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
-        self._note_beside(state.log_history)
+        self._logs = [entry for entry in state.log_history if "loss" in entry]
         self._seconds_before = state.log_history[-1]["seconds"] if self.losses else 0.0
         # A log keeps every state of the bar: it gets one in ten seconds.
         interval = 0.1 if sys.stderr.isatty() else 10
@@ -67,7 +73,7 @@ class StepReport(TrainerCallback):
         if "loss" not in (logs or {}):
             return
         self.losses.append(logs["loss"])
-        self._note_beside([logs])
+        self._logs.append(dict(logs))
         since_start = time.monotonic() - self._start
         self.first_step_s = self.first_step_s or since_start
         self.seconds = self._seconds_before + since_start
@@ -80,10 +86,6 @@ class StepReport(TrainerCallback):
         for name in ("loss",) if args.fp16 else ("loss", "grad_norm"):
             if not math.isfinite(logs.get(name, 0.0)):
                 raise ExperimentError(self._not_finite(name, logs[name], Path(args.output_dir)))
-
-    def _note_beside(self, entries: list[dict]) -> None:
-        for entry, name in ((entry, name) for entry in entries for name in _BESIDE if name in entry):
-            self.beside_loss.setdefault(name, []).append(entry[name])
 
     def _left(self, since_start: float) -> str:
         """The time to the end, from the third step on: the first compiles kernels, and tells nothing of the others."""

@@ -89,9 +89,7 @@ class LoraRun:
         Those at the value of ``UNRECORDED`` are left out, so that fingerprints of before stay.
         """
         return {
-            name: value
-            for name, value in self._settings.items()
-            if name not in UNRECORDED or value != UNRECORDED[name]
+            name: value for name, value in self._settings.items() if name not in UNRECORDED or value != UNRECORDED[name]
         }
 
     @property

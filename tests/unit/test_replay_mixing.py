@@ -67,7 +67,8 @@ def test_a_replay_text_is_a_tree_of_its_own_in_a_row():
 
 
 def conversations(count: int):
-    return [replay_text(f"f:{n}", (Message("user", f"how many {n}?"), Message("assistant", f"A {n}"))) for n in range(count)]
+    turns = [(Message("user", f"how many {n}?"), Message("assistant", f"A {n}")) for n in range(count)]
+    return [replay_text(f"f:{n}", own) for n, own in enumerate(turns)]
 
 
 def drawn(tokenizer, texts, count: int, seed: int = 1, max_length: int = 100):  # noqa: F811
@@ -91,7 +92,12 @@ def test_long_texts_are_left_out(tokenizer):  # noqa: F811
 
 
 def test_only_the_last_reply_carries_loss_and_one_that_was_cut_teaches_no_end(tokenizer):  # noqa: F811
-    turns = (Message("user", "how"), Message("assistant", "many"), Message("user", "singers"), Message("assistant", "A"))
+    turns = (
+        Message("user", "how"),
+        Message("assistant", "many"),
+        Message("user", "singers"),
+        Message("assistant", "A"),
+    )
     whole, cut = tokenise_replay([replay_text("1", turns), replay_text("2", turns, ended=False)], tokenizer)
     labelled = [tokenizer.decode(one.tokens[one.prompt_length :]) for one in (whole, cut)]
     assert labelled == [f"A{tokenizer.eos_token}", "A"]

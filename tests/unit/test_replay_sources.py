@@ -79,7 +79,7 @@ def test_what_is_no_conversation_is_named_by_file_and_line(tmp_path, line, said)
 
 
 def test_a_folder_of_files_and_parquet(tmp_path):
-    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow
     import pyarrow.parquet
 
     rows = [{"messages": [turn("user", f"Why {n}?"), turn("assistant", "So.")]} for n in range(3)]
@@ -93,7 +93,7 @@ def test_a_folder_of_files_and_parquet(tmp_path):
 
 
 def test_a_damaged_parquet_row_is_named(tmp_path):
-    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow
     import pyarrow.parquet
 
     pyarrow.parquet.write_table(pyarrow.table({"prompt": ["Why?"], "completion": [""]}), tmp_path / "b.parquet")

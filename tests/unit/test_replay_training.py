@@ -115,16 +115,19 @@ def test_trainings_without_replay_are_identified_as_before(experiment_file, tmp_
     assert names == expected | {"questions_per_schema", "seed", "data", "method"}
 
 
+SECTION = "[adapters.cfg2.replay]\n"
+
+
 @pytest.mark.parametrize(
     ("added", "message"),
     [
-        pytest.param("kl_weight = 0.5\n", 'add a [...replay] section to this configuration, or kl_on = "all"', id="kl"),
-        pytest.param("[adapters.cfg2.replay]\nshaer = 0.1\n", "'adapters.cfg2.replay.shaer'. Did you mean 'share'?", id="key"),
-        pytest.param("[adapters.cfg2.replay]\nshare = 1.0\n", "adapters.cfg2.replay.share = 1.0: ", id="share"),
-        pytest.param('[adapters.cfg2.replay]\nsource = "nowhere.jsonl"\n', "no file or folder 'nowhere.jsonl'", id="source"),
-        pytest.param('[adapters.cfg2.replay]\nprompts = "none.jsonl"\n', "no file 'none.jsonl'", id="prompts"),
+        pytest.param("kl_weight = 0.5\n", "adapters.cfg2: kl_weight = 0.5 holds the model to its base on", id="kl"),
+        pytest.param(f"{SECTION}shaer = 0.1\n", "'adapters.cfg2.replay.shaer'. Did you mean 'share'?", id="key"),
+        pytest.param(f"{SECTION}share = 1.0\n", "adapters.cfg2.replay.share = 1.0: ", id="share"),
+        pytest.param(f'{SECTION}source = "nowhere.jsonl"\n', "no file or folder 'nowhere.jsonl'", id="source"),
+        pytest.param(f'{SECTION}prompts = "none.jsonl"\n', "no file 'none.jsonl'", id="prompts"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_mixed_in_is_said(train, experiment_file, tmp_path, capsys, added, message):
     status, adapters = train("cfg2", experiment=appended(experiment_file, tmp_path, added))
     assert status == 2 and not list(adapters.glob("*"))
@@ -195,12 +198,11 @@ def test_a_training_question_of_mmlu_stops_it_before_anything_is_loaded(train, e
     from trainer.mmlu.sources import open_mmlu
 
     asked = open_mmlu("fixtures/miniature/mmlu").test("astronomy")[0]
-    (tmp_path / "general.jsonl").write_text(json.dumps({"prompt": asked.question, "completion": "; ".join(asked.choices)}))
+    row = {"prompt": asked.question, "completion": "; ".join(asked.choices)}
+    (tmp_path / "general.jsonl").write_text(json.dumps(row))
     section = f'[adapters.cfg2.replay]\nsource = "{tmp_path}/general.jsonl"\n'
     experiment = appended(experiment_file, tmp_path, section)
     experiment.write_text(experiment.read_text().replace('"unused"', '"fixtures/miniature/mmlu"\nsubjects = ["stem"]'))
     status, _ = train("cfg2", experiment=experiment)
     assert status == 2
     assert "replay general.jsonl:1 holds MMLU's question astronomy-0000" in capsys.readouterr().err
-
-

@@ -103,7 +103,7 @@ def _files(settings: ReplaySettings) -> list[Path]:
     if _is_on_the_hub(settings):
         path = _downloaded(settings)
     elif not path.exists():
-        hub = f'\nFor a data set of the Hub add revision = "COMMIT".' if _HUB_ID.fullmatch(settings.source) else ""
+        hub = '\nFor a data set of the Hub add revision = "COMMIT".' if _HUB_ID.fullmatch(settings.source) else ""
         raise ExperimentError(f"replay not found: no file or folder {settings.source!r} (source of [...replay]).{hub}")
     files = sorted(one for one in path.rglob("*") if one.suffix in _KINDS) if path.is_dir() else [path]
     if not files or files[0].suffix not in _KINDS:

@@ -135,8 +135,8 @@ class AdapterSettings(Settings):
     def _divergence_has_replies(self) -> Self:
         if self.kl_weight and self.kl_on == "replay" and self.replay is None:
             raise ValueError(
-                "kl_weight holds the model to its base on replay, and there is none: add a [...replay] section to this "
-                'configuration, or kl_on = "all" for the SQL itself'
+                f"kl_weight = {self.kl_weight:g} holds the model to its base on replay, and there is none: add a "
+                '[...replay] section to this configuration, or kl_on = "all" for the SQL itself'
             )
         return self
 
@@ -230,7 +230,9 @@ def _explain(problem: dict) -> str:
         return f"unknown key {key!r}.{did_you_mean(location[-1], _known_keys(location[:-1]))}"
     if problem["type"] == "missing":
         return f"key {key!r} is missing."
-    return f"{key} = {problem['input']!r}: {problem['msg']}"
+    # A whole section would bury what is wrong with it.
+    seen = "" if isinstance(problem["input"], dict) else f" = {problem['input']!r}"
+    return f"{key}{seen}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def _known_keys(parents: list[str]) -> list[str]:

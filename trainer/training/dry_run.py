@@ -44,7 +44,8 @@ def _replay(run: LoraRun, steps: list[list[TokenisedText]]) -> list[str]:
         return []
     drawn = [text for step in steps for text in step if text.replay]
     tokens, own = sum(len(text.tokens) for text in drawn), run.replay.own_replies
-    written = "" if own is None or own.is_file() else "; the base model writes its replies first, here of any length"
+    known = own is None or own.is_file()
+    written = "" if known else "; the base model writes its replies first, which is not in the time"
     line = f"  replay: {len(drawn):,} texts, {tokens:,} of the tokens ({tokens / _tokens(steps):.1%}){written}"
     unsearched = run.replay.unsearched
     return [line, *([f"  replay was not searched for questions of MMLU: {unsearched}"] if unsearched else [])]

@@ -1,10 +1,10 @@
-"""The loss of a training that has more than SQL in it, told apart: SQL, replay, and the divergence from the base model.
+"""The loss of a training that has more than SQL in it, told apart: SQL, replay, the divergence from the base model.
 
-A step's loss is one mean over all labelled tokens: of their cross-entropy, with ``kl_weight`` times the divergence added
-where it is taken. Its parts are summed on the device and read once a step.
+A step's loss is one mean over all labelled tokens: of their cross-entropy, with ``kl_weight`` times the divergence
+added where it is taken. Its parts are summed on the device and read once a step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -14,9 +14,13 @@ from trainer.training.base_divergence import divergence
 
 
 def row_parts(
-    logits: torch.Tensor, targets: torch.Tensor, of_replay: torch.Tensor, kl_weight: float = 0.0,
-    base: torch.Tensor | None = None, held: torch.Tensor | None = None,
-) -> torch.Tensor:  # fmt: skip
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    of_replay: torch.Tensor,
+    kl_weight: float = 0.0,
+    base: torch.Tensor | None = None,
+    held: torch.Tensor | slice = slice(None),
+) -> torch.Tensor:
     """The whole loss of a row, then replay's cross-entropy and the divergence in it, all summed over tokens (3,).
 
     ``logits`` (labels, vocabulary) predict ``targets``, and ``of_replay`` is 1 where these are replay's. ``base`` are
@@ -39,7 +43,7 @@ class LossParts:
         """The parts of one more row of the step."""
         self._sums = parts.clone() if self._sums is None else self._sums + parts
 
-    def take(self, step: int, mean_of_processes) -> dict[str, float]:
+    def take(self, step: int, mean_of_processes: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
         """``loss`` of SQL, ``replay_loss`` and ``kl`` a token of step ``step``, counted from 1; begins the next."""
         whole, replay, kl = mean_of_processes(self._sums).tolist()
         self._sums = None

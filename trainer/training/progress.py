@@ -12,7 +12,6 @@ from trainer.keeping.checkpoints import last_checkpoint
 from trainer.keeping.weights import adapter_weights
 from trainer.study.experiment import ExperimentError
 
-
 _BESIDE = {"replay_loss": "replay", "kl": "KL"}  # as a log has it, and as the bar shows it
 
 
@@ -79,7 +78,8 @@ class StepReport(TrainerCallback):
         self.seconds = self._seconds_before + since_start
         state.log_history[-1]["seconds"] = self.seconds  # a checkpoint keeps it
         self._bar.set_postfix_str(
-            f"loss {logs['loss']:.3f}{_beside(logs)}, {self.tokens_per_s:,.0f} tokens/s{self._left(since_start)}", refresh=False
+            f"loss {logs['loss']:.3f}{_beside(logs)}, {self.tokens_per_s:,.0f} tokens/s{self._left(since_start)}",
+            refresh=False,
         )
         self._bar.update()
         # In float16 the gradients of some steps overflow by design: the scaler skips those and scales less.

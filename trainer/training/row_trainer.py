@@ -193,7 +193,7 @@ def row_tensors(texts: list[TokenisedText]) -> dict:
 
 
 def row_beside_base(texts: list[TokenisedText], kl_on: str) -> dict:
-    """As ``row_tensors``, and as ``reference`` the row of those to whose replies the base model is asked too, if any."""
+    """As ``row_tensors``, and as ``reference`` the row of those whose replies the base model weighs too, if any."""
     held = [text for text in texts if text.replay or kl_on == "all"]
     return row_tensors(texts) | ({"reference": row_tensors(held)} if held else {})
 

@@ -1,14 +1,17 @@
 """Trainings with replay, and held to their base: what they write down, and that they are as reproducible as others."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
 from tests.tiny_training import SAMPLES, changed, record_of
 from trainer.keeping.state import adapter_state, differing_settings
 from trainer.run import lora_run
-from trainer.study.experiment import load_experiment
+from trainer.study.experiment import ExperimentError, load_experiment
 
 CFG1, CFG2 = "micro_batch_size = 4\n", 'target_modules = "all-linear"\n'
 
@@ -206,3 +209,43 @@ def test_a_training_question_of_mmlu_stops_it_before_anything_is_loaded(train, e
     status, _ = train("cfg2", experiment=experiment)
     assert status == 2
     assert "replay general.jsonl:1 holds MMLU's question astronomy-0000" in capsys.readouterr().err
+
+
+def test_fsdp_is_told_of_what_it_cannot_do(experiment, tmp_path, monkeypatch):
+    import transformers.integrations.fsdp
+
+    from trainer.study.base_model import load_tokenizer
+    from trainer.training.plan import plan, plan_passes
+
+    monkeypatch.setattr(transformers.integrations.fsdp, "is_fsdp_enabled", lambda: True)
+    run = run_of(experiment, tmp_path)
+    steps, _ = plan(run, load_tokenizer(run.base_model))
+    with pytest.raises(
+        ExperimentError, match='cfg1: FSDP cannot take the divergence on replay alone. Set kl_on = "all"'
+    ):
+        plan_passes(run, steps)
+
+
+@pytest.mark.slow
+def test_two_processes_share_replay_as_they_share_questions(experiment, trained, tmp_path):
+    """A row of one process may have replay where the other's has none."""
+    options = ["--experiment", str(experiment), "--results", str(tmp_path), "--max-train-samples", str(SAMPLES)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "trainer",
+        "cfg1",
+        *options,
+    ]
+    subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=300)
+    folders = tmp_path / "tiny" / "adapters", trained.parent
+    shared, alone = (record_of(folder / trained.name)["training"] for folder in folders)
+    assert shared["processes"] == 2
+    # Dropout is drawn by each process for itself, and does nothing before the first update.
+    for name in ("loss", "replay_loss"):
+        assert shared[name][0] == pytest.approx(alone[name][0], rel=1e-5)
+        assert shared[name] == pytest.approx(alone[name], rel=0.02)

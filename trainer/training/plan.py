@@ -45,6 +45,12 @@ def plan_passes(run: LoraRun, steps: list[list[TokenisedText]]) -> tuple[Passes,
     _check_tokens(steps, skeleton)
     demand, count = memory_demand(run, skeleton, fused=fused_kernels_installed()), processes().num_processes
     if is_fsdp_enabled():
+        if run.settings.kl_weight and run.settings.kl_on == "replay":
+            # Its processes hold a part of every weight each, and not every row has replay to ask the base about.
+            raise ExperimentError(
+                f"{run.adapter}: FSDP cannot take the divergence on replay alone. "
+                'Set kl_on = "all", or train without FSDP.'
+            )
         demand = replace(demand, fixed=demand.fixed / count)
     graphs = has_flex_attention(run.base_model.attention)
     budget = free_memory(run.conduct.gpu_memory_gb)

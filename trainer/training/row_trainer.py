@@ -68,15 +68,16 @@ class RowTrainer(SFTTrainer):
 
         Where ``kl_weight`` says so, the divergence from the base model is added, summed and divided likewise.
         """
-        # The tokens of all processes are counted, and gradients are then averaged over the processes.
-        share = self.accelerator.num_processes / num_items_in_batch
         if self.parts is None:
             predicting, targets = labelled(inputs.pop("labels"))
-            loss = row_loss(model, attention_inputs(self.model, inputs), predicting, targets) * share
+            parts = row_loss(model, attention_inputs(self.model, inputs), predicting, targets)
         else:
-            parts = self._row_parts(model, inputs) * share
+            parts = self._row_parts(model, inputs)
+        # The tokens of all processes are counted, and gradients are then averaged over the processes.
+        parts = parts / num_items_in_batch * self.accelerator.num_processes
+        if self.parts is not None:
             self.parts.add(parts.detach())
-            loss = parts[0]
+        loss = parts if self.parts is None else parts[0]
         return (loss, None) if return_outputs else loss
 
     def _row_parts(self, model, inputs: dict) -> torch.Tensor:
@@ -94,10 +95,12 @@ class RowTrainer(SFTTrainer):
         """What the base model predicts at the labels of ``row``, (labels, vocabulary)."""
         predicting, _ = labelled(row.pop("labels"))
         row.pop("of_replay", None)
-        model.eval()
-        with self.accelerator.unwrap_model(model).disable_adapter():
-            logits = row_logits(model, attention_inputs(self.model, row), predicting)
-        model.train()
+        # Not DDP's wrapper, whose processes would wait for one another: not every row has something to ask.
+        own = self.accelerator.unwrap_model(model)
+        own.eval()
+        with own.disable_adapter():
+            logits = row_logits(own, attention_inputs(self.model, row), predicting)
+        own.train()
         return logits
 
     def log(self, logs, start_time=None):

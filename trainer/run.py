@@ -30,7 +30,7 @@ _METHOD = 1
 # Settings that were not recorded once: adapters without them were trained at these values.
 UNRECORDED = {
     **{f"base_model.{name}": BaseModelSettings.model_fields[name].default for name in ("template_arguments", "date")},
-    **{f"adapter.{name}": AdapterSettings.model_fields[name].default for name in ("kl_weight", "kl_on")},
+    **{f"adapter.{name}": AdapterSettings.model_fields[name].default for name in ("replay", "kl_weight", "kl_on")},
 }
 
 

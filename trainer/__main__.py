@@ -65,8 +65,8 @@ def _train(runs: Sequence[LoraRun], *, overwrite: bool) -> None:
         quiet_libraries()
         from trainer.training.lora import train_adapter
     for run in runs:
-        if run in pending and run.replay and run.replay.unsearched:
-            _say(f"{run.label}: replay was not searched for questions of MMLU: {run.replay.unsearched}")
+        for line in run.replay.told if run in pending and run.replay else []:
+            _say(f"{run.label}: {line}")
         if run in pending or launched:
             train_adapter(run, overwrite=overwrite, show_progress=True)
         done = "trained" if run in pending else "already trained with these settings"

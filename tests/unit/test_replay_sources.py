@@ -117,6 +117,32 @@ def test_what_is_no_source_is_said(source, said):
         open_replay(ReplaySettings(source=source))
 
 
+def test_a_data_set_of_the_hub_is_read_as_a_folder_at_its_revision(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    asked = []
+    (tmp_path / "train.jsonl").write_text(json.dumps({"prompt": "Why?", "completion": "So."}))
+    monkeypatch.setattr(
+        huggingface_hub, "snapshot_download", lambda *own, **more: asked.append((own, more)) or tmp_path
+    )
+    (text,) = open_replay(ReplaySettings(source="owner/general", revision="1a2b"))
+    assert (text.id, text.completion) == ("train.jsonl:1", "So.")
+    assert asked == [
+        (("owner/general",), {"repo_type": "dataset", "revision": "1a2b", "allow_patterns": ["*.jsonl", "*.parquet"]})
+    ]
+
+
+def test_a_hub_that_cannot_be_reached_is_said(monkeypatch):
+    import huggingface_hub
+
+    def fail(*_, **__):
+        raise OSError("no connection\nat all")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(ExperimentError, match="'owner/other' at revision '1a2b' cannot be fetched .*: no connection"):
+        open_replay(ReplaySettings(source="owner/other", revision="1a2b"))
+
+
 def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "none.jsonl").write_text("\n")
     with pytest.raises(ExperimentError, match=r"none.jsonl' holds no line. Accepted are"):

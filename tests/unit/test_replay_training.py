@@ -68,7 +68,7 @@ def test_an_unsearched_replay_is_said_in_a_line(train, experiment, capsys):
     out = capsys.readouterr().out
     assert status == 0
     assert "replay was not searched for questions of MMLU: MMLU not found in 'unused'" in out
-    assert " of the tokens (10.0%)" in out and "the base model writes" not in out
+    assert " of the tokens (10.0%)" in out and "the base model replies" not in out
 
 
 def test_the_same_training_gives_the_same_adapter(train, experiment, trained):
@@ -161,7 +161,7 @@ def test_the_base_model_replies_once(train, experiment_file, own_prompts, tmp_pa
     write = lora.write_replies
     monkeypatch.setattr(lora, "write_replies", lambda path, *rest: asked.append(path) or write(path, *rest))
     assert train("--dry-run", experiment=experiment, results=tmp_path)[0] == 0
-    assert "the base model writes its replies first" in capsys.readouterr().out
+    assert "first the base model replies to 9 prompts" in capsys.readouterr().out
     status, adapters = train(experiment=experiment, results=tmp_path)
     assert status == 0 and len(asked) == 1
     (kept,) = (tmp_path / "tiny" / "replay").glob("*.jsonl")

@@ -55,6 +55,18 @@ class Replay:
         return measured_questions(self.mmlu, self.seed).unread
 
     @property
+    def told(self) -> list[str]:
+        """What to say before a training, in lines; none where there is nothing to say."""
+        unsearched, own = self.unsearched, self.own_replies
+        lines = [f"replay was not searched for questions of MMLU: {unsearched}"] if unsearched else []
+        if own is not None and not own.is_file():
+            count = len(open_prompts(self.settings))
+            lines.append(
+                f"first the base model replies to {count} prompts, once for all trainings (not in any estimate)"
+            )
+        return lines
+
+    @property
     def identity(self) -> dict[str, Any]:
         """As ``replay_identity``; own replies are identified by what decides them."""
         return replay_identity(self.settings)

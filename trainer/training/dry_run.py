@@ -16,7 +16,8 @@ def describe(run: LoraRun, tokenizer) -> str:
     steps, dropped = plan(run, tokenizer)
     passes, peak = plan_passes(run, steps)
     rows = [row_size(texts)[0] for texts in cut_rows(steps, passes.micro_batch_size)]
-    settings = run.settings.model_dump(mode="json") | {
+    beside_sql = set() if run.settings.kl_weight else {"kl_weight", "kl_on"}
+    settings = run.settings.model_dump(mode="json", exclude={"replay", *beside_sql}) | {
         "micro_batch_size": passes.micro_batch_size,
         "gradient_checkpointing": passes.gradient_checkpointing,
     }
@@ -39,16 +40,13 @@ def _tokens(steps: list[list[TokenisedText]]) -> int:
 
 
 def _replay(run: LoraRun, steps: list[list[TokenisedText]]) -> list[str]:
-    """The line about replay, where there is any, and the one about a check that could not be made."""
+    """How much replay there is, and what is to be said of it; nothing where there is none."""
     if run.replay is None:
         return []
     drawn = [text for step in steps for text in step if text.replay]
-    tokens, own = sum(len(text.tokens) for text in drawn), run.replay.own_replies
-    known = own is None or own.is_file()
-    written = "" if known else "; the base model writes its replies first, which is not in the time"
-    line = f"  replay: {len(drawn):,} texts, {tokens:,} of the tokens ({tokens / _tokens(steps):.1%}){written}"
-    unsearched = run.replay.unsearched
-    return [line, *([f"  replay was not searched for questions of MMLU: {unsearched}"] if unsearched else [])]
+    tokens = sum(len(text.tokens) for text in drawn)
+    line = f"  replay: {len(drawn):,} texts, {tokens:,} of the tokens ({tokens / _tokens(steps):.1%})"
+    return [line, *(f"  {more}" for more in run.replay.told)]
 
 
 def _time(run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes) -> str:

@@ -88,7 +88,7 @@ def test_a_folder_of_files_and_parquet(tmp_path):
     (tmp_path / "c.jsonl").write_text(json.dumps(rows[0]))
     (tmp_path / "notes.txt").write_text("no replay")
     texts = open_replay(ReplaySettings(source=str(tmp_path)))
-    assert [text.id for text in texts] == ["b.parquet:1", "b.parquet:2", "b.parquet:3", "c.jsonl:1"]
+    assert [text.id for text in texts] == ["a/b.parquet:1", "a/b.parquet:2", "a/b.parquet:3", "c.jsonl:1"]
     assert texts[1].prompt.messages == (Message("user", "Why 1?"),) and texts[1].completion == "So."
 
 

@@ -35,11 +35,9 @@ def must_train(run: LoraRun, *, overwrite: bool = False) -> bool:
 
     Raises:
         ExperimentError: an adapter of other settings is there, finished or not, and ``overwrite`` was not given, or
-            there is no base model or training data to use. Nothing has been loaded by then.
+            there is no base model, training data or replay to use. Nothing has been loaded by then.
     """
     check_folder(run.base_model)
-    if run.replay:
-        run.replay.read()
     if not run.texts:
         raise ExperimentError(f"there are no training questions in {run.spider!r}")
     state = "missing" if overwrite else adapter_state(run)
@@ -47,6 +45,8 @@ def must_train(run: LoraRun, *, overwrite: bool = False) -> bool:
         raise _other_settings(run, run.output_dir, "an adapter")
     if state == "missing" and not overwrite and has_checkpoint(run) and differing_settings(run, unfinished=True):
         raise _other_settings(run, run.unfinished_dir, "an unfinished training")
+    if state == "missing" and run.replay:
+        run.replay.read()
     return state == "missing"
 
 

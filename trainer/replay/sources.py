@@ -45,8 +45,8 @@ def open_replay(settings: ReplaySettings) -> list[ReplayText]:
         ExperimentError: nothing is there, or a line is no conversation; names file, line and what is accepted.
     """
     texts = [
-        replay_text(f"{path.name}:{number}", turns)
-        for path in _files(settings)
+        replay_text(f"{name}:{number}", turns)
+        for name, path in _files(settings).items()
         for number, turns in _read(path, read_conversation)
     ]
     return _some(texts, f"replay source {settings.source!r}")
@@ -98,15 +98,18 @@ def _is_on_the_hub(settings: ReplaySettings) -> bool:
     return source != SELF and not resolve(source).exists() and bool(settings.revision and _HUB_ID.fullmatch(source))
 
 
-def _files(settings: ReplaySettings) -> list[Path]:
+def _files(settings: ReplaySettings) -> dict[str, Path]:
+    """The files of the source, sorted, by their names within it."""
     path = resolve(settings.source)
     if _is_on_the_hub(settings):
         path = _downloaded(settings)
     elif not path.exists():
         hub = '\nFor a data set of the Hub add revision = "COMMIT".' if _HUB_ID.fullmatch(settings.source) else ""
         raise ExperimentError(f"replay not found: no file or folder {settings.source!r} (source of [...replay]).{hub}")
-    files = sorted(one for one in path.rglob("*") if one.suffix in _KINDS) if path.is_dir() else [path]
-    if not files or files[0].suffix not in _KINDS:
+    found = sorted(path.rglob("*")) if path.is_dir() else [path]
+    root = path if path.is_dir() else path.parent
+    files = {one.relative_to(root).as_posix(): one for one in found if one.suffix in _KINDS}
+    if not files:
         raise ExperimentError(f"replay source {settings.source!r} is no {' or '.join(_KINDS)} file, and holds none.")
     return files
 
@@ -121,7 +124,7 @@ def _downloaded(settings: ReplaySettings) -> Path:
             settings.source, repo_type="dataset", revision=settings.revision, allow_patterns=kinds
         )
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ExperimentError(
             f"replay source {settings.source!r} at revision {settings.revision!r} cannot be fetched from the Hub: "
             f"{reason} (Gated data sets need: hf auth login)"
@@ -136,7 +139,8 @@ def _read(path: Path, read: Callable[[Any], tuple[Message, ...]]) -> Iterator[tu
             yield number, read(row() if callable(row) else row)
         except ValueError as error:
             line = "row" if path.suffix == ".parquet" else "line"
-            raise ExperimentError(f"{path}: {line} {number} is no conversation: {error}. {ACCEPTED}") from None
+            alone = ' Here {"prompt"} alone is too.' if read is read_prompt else ""
+            raise ExperimentError(f"{path}: {line} {number} is no conversation: {error}. {ACCEPTED}{alone}") from None
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from fixtures.questions.mmlu.sources import MmluQuestion, MmluSource
+from trainer.mmlu.sources import MmluQuestion, MmluSource
 from trainer.prompts import LETTERS
 
 if TYPE_CHECKING:

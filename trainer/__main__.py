@@ -80,6 +80,8 @@ def _train(runs: Sequence[LoraRun], gpus: Callable[[], Collection[str]], *, over
         from trainer.training.lora import train_adapter
     statuses = []
     for run in runs:
+        for line in run.replay.told if run in pending and run.replay else []:
+            _say(f"{run.label}: {line}")
         if run in pending or launched:
             train_adapter(run, overwrite=overwrite, show_progress=True)
         statuses.append(_tell(run, trained=run in pending))

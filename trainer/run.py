@@ -9,20 +9,29 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
+from trainer.replay.replay import Replay
 from trainer.rows.batches import QUESTIONS_PER_SCHEMA
 from trainer.rows.texts import TrainingText, data_hash, training_texts
 from trainer.spider.folder import SpiderFolder, open_spider
 from trainer.spider.held_out import HeldOut, held_out_of
-from trainer.study.experiment import AdapterSettings, BaseModelSettings, Experiment, ExperimentError, did_you_mean
+from trainer.study.experiment import (
+    AdapterSettings,
+    BaseModelSettings,
+    Experiment,
+    ExperimentError,
+    MmluSettings,
+    did_you_mean,
+)  # fmt: skip
 from trainer.study.identity import base_identity, tokenizer_identity
 
-# Settings that change no more than the rounding, and one that is told by another name.
-_NO_MATTER = {"micro_batch_size", "gradient_checkpointing", "quantisation"}
+# Settings that change no more than the rounding, and two that are told by other names.
+_NO_MATTER = {"micro_batch_size", "gradient_checkpointing", "quantisation", "replay"}
 # Counts up when the trainer itself changes so that the same settings give other weights.
 _METHOD = 1
 # Settings that were not recorded once: adapters without them were trained at these values.
 UNRECORDED = {
-    f"base_model.{name}": BaseModelSettings.model_fields[name].default for name in ("template_arguments", "date")
+    **{f"base_model.{name}": BaseModelSettings.model_fields[name].default for name in ("template_arguments", "date")},
+    **{f"adapter.{name}": AdapterSettings.model_fields[name].default for name in ("replay", "kl_weight", "kl_on")},
 }
 
 
@@ -58,6 +67,8 @@ class LoraRun:
     questions: str = ""  # the file of those that will be asked, on whose databases nothing is trained
     evidence: bool = True  # shown beside training questions, as it will be beside those
     held_out: HeldOut = HeldOut()  # databases that nothing is trained on either
+    mmlu: MmluSettings = MmluSettings(source="")  # whose questions replay may not hold, drawn with this seed
+    mmlu_seed: int = 0
     conduct: Conduct = Conduct()
     options: tuple[str, ...] = ()  # of the command that trains it
 
@@ -73,32 +84,45 @@ class LoraRun:
         return _opened(self.spider, self.questions, self.evidence)
 
     @cached_property
+    def replay(self) -> Replay | None:
+        """What is mixed in beside SQL."""
+        if self.settings.replay is None:
+            return None
+        folder = self.output_dir.parents[1] / "replay"
+        return Replay(self.settings.replay, folder, self.base_model, self.quantisation, self.mmlu, self.mmlu_seed)
+
+    @cached_property
     def identity(self) -> dict:
-        """Every setting that can change the weights, flat, by name; ``data`` where there are training questions."""
+        """Every setting that can change the weights, flat, by name; ``data`` where there are training questions.
+
+        Those at the value of ``UNRECORDED`` are left out, so that fingerprints of before stay.
+        """
+        return {
+            name: value for name, value in self._settings.items() if name not in UNRECORDED or value != UNRECORDED[name]
+        }
+
+    @property
+    def _settings(self) -> dict:
         base = self.base_model
         return {
             "base_model.weights": base_identity(base),
             # A Hub model's revision pins its tokenizer too, which may not have been downloaded yet.
             "base_model.tokenizer": tokenizer_identity(base) if base.folder else None,
             "base_model.chat_template": base.chat_template,
-            **self._template_settings,
+            "base_model.template_arguments": base.template_arguments,
+            "base_model.date": base.date,
             "base_model.dtype": base.dtype,
             "base_model.quantisation": self.quantisation,
             **{
                 f"adapter.{name}": value
                 for name, value in self.settings.model_dump(mode="json", exclude=_NO_MATTER).items()
             },
+            **(self.replay.identity if self.replay else {}),
             "questions_per_schema": QUESTIONS_PER_SCHEMA,
             "seed": self.seed,
             **({"data": data_hash(self.texts)} if self.opened.has_training_questions else {}),
             "method": _METHOD,
         }
-
-    @property
-    def _template_settings(self) -> dict:
-        """Those that differ from ``UNRECORDED``, so that fingerprints of before stay."""
-        values = {name: getattr(self.base_model, name.removeprefix("base_model.")) for name in UNRECORDED}
-        return {name: value for name, value in values.items() if value != UNRECORDED[name]}
 
     @property
     def quantisation(self) -> Literal["none", "nf4", "int8"]:
@@ -175,6 +199,8 @@ def lora_run(
         questions=experiment.spider.questions if questions is None else questions,
         evidence=experiment.spider.evidence,
         held_out=held_out_of(experiment),
+        mmlu=experiment.mmlu,
+        mmlu_seed=experiment.seed,
         conduct=conduct,
         options=tuple(str(part) for option in given.items() if option[1] is not None for part in option),
     )

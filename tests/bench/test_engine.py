@@ -11,9 +11,9 @@ from collections.abc import Callable
 import pytest
 
 from fixtures.adapters.adapter import Adapter
-from fixtures.questions.mmlu.selection import choose_questions
-from fixtures.questions.mmlu.sources import open_mmlu
 from tests.bench.llama_3_8b import LLAMA_3_8B, PARAMETERS_A_TOKEN
+from trainer.mmlu.selection import choose_questions
+from trainer.mmlu.sources import open_mmlu
 from trainer.prompts import LETTERS, Prompt, mmlu_text
 from trainer.study.experiment import load_experiment
 

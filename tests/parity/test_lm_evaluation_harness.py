@@ -11,11 +11,11 @@ import pytest
 
 from custom_metrics.multiple_choice import choose_cloze, choose_letter
 from fixtures.adapters.adapter import Adapter
-from fixtures.questions.mmlu.selection import choose_questions
-from fixtures.questions.mmlu.sources import MmluFolder
 from fixtures.study.tasks import spread
 from tests.lm_evaluation_harness import NUM_SHOTS, cloze_task, load_harness, mmlu_tasks, no_network, run_harness
 from tests.tiny_models import save_tiny_llama
+from trainer.mmlu.selection import choose_questions
+from trainer.mmlu.sources import MmluFolder
 from trainer.prompts import LETTERS, Prompt, mmlu_text
 from trainer.study.experiment import BaseModelSettings, MmluSettings, load_experiment
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from fixtures.adapters.adapter import Adapter
-from fixtures.questions.mmlu.selection import choose_questions
-from fixtures.questions.mmlu.sources import MmluFolder, open_mmlu
 from fixtures.study.tasks import spread
 from tests.lm_evaluation_harness import NUM_SHOTS, load_harness, mmlu_tasks, no_network, run_harness
 from tests.tiny_training import EXPERIMENT, SPIDER, record_of
+from trainer.mmlu.selection import choose_questions
+from trainer.mmlu.sources import MmluFolder, open_mmlu
 from trainer.prompts import LETTERS, Message, Prompt, mmlu_text, spider_prompt
 from trainer.rows.texts import training_texts
 from trainer.spider.folder import open_spider

@@ -12,7 +12,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from fixtures.questions.mmlu.sources import MmluError, MmluFile, MmluFolder
 from fixtures.questions.spider.recorded import recorded_predictions
 from fixtures.questions.spider.suite import SPIDER
 from fixtures.questions.suite import QuestionsError
@@ -21,6 +20,7 @@ from fixtures.store.answer_store import AnswerStore
 from fixtures.store.telling import StoreError
 from fixtures.study import training
 from tests.processes import run_pytest
+from trainer.mmlu.sources import MmluError, MmluFile, MmluFolder
 from trainer.spider.folder import open_spider
 from trainer.study.experiment import EXPERIMENTS, REPOSITORY, ExperimentError, load_experiment
 

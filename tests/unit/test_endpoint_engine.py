@@ -13,9 +13,9 @@ from fixtures.adapters.adapter import Adapter
 from fixtures.engines import EngineError, server
 from fixtures.engines.pace import Pace
 from fixtures.engines.server import Server
-from fixtures.questions.mmlu.selection import choose_questions
-from fixtures.questions.mmlu.sources import open_mmlu
 from tests.vllm_stub import Fault, VllmStub, plain_answers
+from trainer.mmlu.selection import choose_questions
+from trainer.mmlu.sources import open_mmlu
 from trainer.prompts import LETTERS, Prompt, mmlu_text
 from trainer.study.base_model import load_tokenizer
 from trainer.study.experiment import EndpointSettings, load_experiment

@@ -3,8 +3,8 @@
 import pytest
 
 from fixtures.questions.mmlu.questions import MmluQuestions
-from fixtures.questions.mmlu.selection import choose_questions, other_questions
-from fixtures.questions.mmlu.sources import MmluError, MmluQuestion
+from trainer.mmlu.selection import choose_questions, other_questions
+from trainer.mmlu.sources import MmluError, MmluQuestion
 from fixtures.questions.spider.questions import SpiderQuestions
 from trainer.rows.texts import training_texts
 from trainer.run import lora_run

@@ -13,6 +13,7 @@ from fixtures.questions.plugin import BUILT_IN
 from fixtures.questions.spider.suite import SPIDER
 from fixtures.report.answer_data import CUT, answer_data
 from fixtures.report.answer_tables import flip_tables
+from fixtures.report.article.method import methodology
 from fixtures.report.candidates import candidates
 from fixtures.report.page import report_section
 from fixtures.report.sentences import missing, recommendation
@@ -21,6 +22,7 @@ from fixtures.report.verdicts import uncertainty, verdict
 from fixtures.results.gates import JudgedGate
 from fixtures.results.summary import summarise
 from fixtures.results.types import Incomparable, Since
+from trainer.study.experiment import ReplaySettings
 
 HOSTILE = "</script></style><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}<!--"
 
@@ -235,6 +237,21 @@ def test_hyperparameters_are_those_of_evaluated_configurations(results):
     differing = {setting.name: setting.values for setting in found.settings if setting.differs}
     assert differing["rank"] == ["16", "32"] and "dropout" not in differing
     assert hyperparameters(manifest.model_copy(update={"score_sets": []})) == Hyperparameters([], [])
+
+
+def test_replay_is_one_setting_that_differs(results):
+    """On the page and in the report, in words; a manifest of before has no such setting."""
+    summary, rows, manifest = results
+    known = manifest.experiment["adapters"]
+    replayed = {**known["cfg1"], "replay": ReplaySettings(source="general.jsonl").model_dump(mode="json")}
+    experiment = {**manifest.experiment, "adapters": {"cfg1": {**known["cfg1"]}, "cfg2": replayed}}
+    now = manifest.model_copy(update={"experiment": experiment})
+    (differing,) = [setting for setting in hyperparameters(now).settings if setting.differs]
+    assert differing.name == "replay" and differing.values[1].startswith("share 0.05, source general.jsonl")
+    assert "5.0% of general.jsonl" in str(methodology(summary, rows, now, BUILT_IN))
+    for settings in experiment["adapters"].values():
+        del settings["replay"]
+    assert "replay (share of the tokens)" in str(methodology(summary, rows, now, BUILT_IN))
 
 
 def test_a_long_reply_is_shown_whole_where_there_is_room(study):

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from fixtures.miniature import generate_mmlu, knowledge
-from fixtures.questions.mmlu.subjects import category_of
+from trainer.mmlu.subjects import category_of
 
 CATEGORIES = ("stem", "humanities", "social_sciences")
 

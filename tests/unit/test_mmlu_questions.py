@@ -6,9 +6,9 @@ import json
 import pytest
 
 from fixtures.questions.mmlu.copies import fetch, freeze
-from fixtures.questions.mmlu.selection import choose_questions, find_subjects
-from fixtures.questions.mmlu.sources import MmluError, MmluFile, MmluFolder, MmluQuestion, hub_copy, open_mmlu, read_csv
-from fixtures.questions.mmlu.subjects import CATEGORY_OF
+from trainer.mmlu.selection import choose_questions, find_subjects
+from trainer.mmlu.sources import MmluError, MmluFile, MmluFolder, MmluQuestion, hub_copy, open_mmlu, read_csv
+from trainer.mmlu.subjects import CATEGORY_OF
 from trainer.prompts import mmlu_prompt, mmlu_text
 from trainer.study.experiment import MmluSettings, load_experiment
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import shapes
-from trainer.study.experiment import AdapterSettings, Experiment, Settings
+from trainer.study.experiment import AdapterSettings, Experiment, ReplaySettings, Settings
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,8 @@ def experiment_sections() -> dict[str, type[Settings]]:
     fields = {name: field.annotation for name, field in Experiment.model_fields.items() if not field.exclude}
     tables = {name: kind for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, Settings)}
     headings = {f"`[{name}]`": kind for name, kind in tables.items()}
-    return {"Top level": Experiment, "`[adapters.NAME]`": AdapterSettings} | headings
+    adapters = {"`[adapters.NAME]`": AdapterSettings, "`[adapters.NAME.replay]`": ReplaySettings}
+    return {"Top level": Experiment} | adapters | headings
 
 
 @pytest.mark.parametrize(("heading", "section"), experiment_sections().items())

@@ -116,12 +116,12 @@ def small_trainer(tmp_path, monkeypatch):
     return functools.partial(train_small, tmp_path)
 
 
-def train_small(tmp_path, *, static: bool = True, capture: bool = False, dropout: float = 0.1):
+def train_small(tmp_path, *, static: bool = True, capture: bool = False, dropout: float = 0.1, replay: bool = False):
     import torch
 
     from trainer.run import lora_run
     from trainer.study.base_model import load_tokenizer
-    from trainer.study.experiment import load_experiment
+    from trainer.study.experiment import ReplaySettings, load_experiment
     from trainer.training.passes import Passes
     from trainer.training.progress import StepReport
     from trainer.training.row_trainer import build_trainer
@@ -130,23 +130,28 @@ def train_small(tmp_path, *, static: bool = True, capture: bool = False, dropout
     dtype = "bfloat16" if torch.cuda.is_available() else "float32"
     base = run.base_model.model_copy(update={"dtype": dtype, "attention": "flex_attention"})
     settings = run.settings.model_copy(update={"dropout": dropout, "batch_size": 2, "micro_batch_size": 1})
+    settings = settings.model_copy(update={"replay": ReplaySettings() if replay else None})
     run = dataclasses.replace(run, base_model=base, settings=settings)
     texts = [text("a", number, schema=90 + 170 * (number % 2), own=20) for number in range(12)]
     texts = [dataclasses.replace(item, tokens=[token % 300 for token in item.tokens]) for item in texts]
     planned = [texts[first : first + 2] for first in range(0, 12, 2)]
+    if replay:
+        general = [dataclasses.replace(item, group=f"replay {item.id}", replay=True) for item in texts[::2]]
+        planned = [[*step, own] for step, own in zip(planned, general, strict=True)]
     report, passes = StepReport("", [1] * 6, visible=False), Passes(1, False, cuda_graphs=static)
     trainer = build_trainer(run, load_tokenizer(run.base_model), planned, tmp_path / "folder", report, passes)
     trainer.args.save_strategy, trainer.capture = "no", capture
     trainer.train()
-    return trainer, report.losses
+    return trainer, report.losses + report.beside_loss.get("replay_loss", [])
 
 
-def test_a_training_in_static_rows_is_that_of_rows_as_they_come(small_trainer):
-    """But for dropout, which draws for padding too."""
-    trainer, found = small_trainer(dropout=0.0)
+@pytest.mark.parametrize("replay", [False, True])
+def test_a_training_in_static_rows_is_that_of_rows_as_they_come(small_trainer, replay):
+    """But for dropout, which draws for padding too. Where there is replay, the losses of both kinds are."""
+    trainer, found = small_trainer(dropout=0.0, replay=replay)
     assert [shape.tokens for shape in trainer.shapes] == [256, 384]
-    assert trainer.graphs is not None
-    _, losses = small_trainer(static=False, dropout=0.0)
+    assert trainer.graphs is not None and len(found) == 6 + 6 * replay
+    _, losses = small_trainer(static=False, dropout=0.0, replay=replay)
     assert found == pytest.approx(losses, rel=1e-3)
     assert found[0] == pytest.approx(losses[0], rel=1e-5) and found[0] != found[-1]
 
@@ -161,11 +166,12 @@ def trained(trainer) -> str:
 
 
 @on_a_gpu
-def test_graphs_train_what_kernels_one_by_one_train(small_trainer):
+@pytest.mark.parametrize("replay", [False, True])
+def test_graphs_train_what_kernels_one_by_one_train(small_trainer, replay):
     """Bit for bit, dropout too; and again."""
-    eager, losses = small_trainer(capture=False)
+    eager, losses = small_trainer(capture=False, replay=replay)
     for _ in range(2):
-        captured, found = small_trainer(capture=True)
+        captured, found = small_trainer(capture=True, replay=replay)
         assert captured.graphs.capturing and not captured.graphs.failure
         assert captured.graphs.captured == 2
         assert found == losses

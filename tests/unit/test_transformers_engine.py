@@ -3,8 +3,8 @@
 import pytest
 
 from fixtures.adapters.adapter import Adapter
-from fixtures.questions.mmlu.selection import choose_questions
-from fixtures.questions.mmlu.sources import open_mmlu
+from trainer.mmlu.selection import choose_questions
+from trainer.mmlu.sources import open_mmlu
 from trainer.prompts import LETTERS, Prompt, mmlu_prompt, mmlu_text, spider_prompt
 from trainer.spider.exemplars import exemplars
 from trainer.spider.folder import open_spider

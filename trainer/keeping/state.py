@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
+from trainer.replay.sources import REPLAY_DATA
 from trainer.run import UNRECORDED, LoraRun
 from trainer.study.base_model import check_folder
 from trainer.study.experiment import ExperimentError
@@ -38,7 +39,7 @@ def must_train(run: LoraRun, *, overwrite: bool = False) -> bool:
 
     Raises:
         ExperimentError: an adapter of other settings is there, finished or not, and ``overwrite`` was not given, or
-            there is no base model or training data to use. Nothing has been loaded by then.
+            there is no base model, training data or replay to use. Nothing has been loaded by then.
     """
     check_folder(run.base_model)
     if not run.texts:
@@ -48,6 +49,8 @@ def must_train(run: LoraRun, *, overwrite: bool = False) -> bool:
         raise _other_settings(run, run.output_dir, "an adapter")
     if state == "missing" and not overwrite and has_checkpoint(run) and differing_settings(run, unfinished=True):
         raise _other_settings(run, run.unfinished_dir, "an unfinished training")
+    if state == "missing" and run.replay:
+        run.replay.read()
     return state == "missing"
 
 
@@ -73,7 +76,7 @@ def differing_settings(run: LoraRun, *, unfinished: bool = False) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError):
         return ["run.json: missing or damaged"]
     now = UNRECORDED | json.loads(json.dumps(run.identity))
-    recorded = {name: value for name, value in recorded.items() if name != "data" or name in now}
+    recorded = {name: value for name, value in recorded.items() if name not in ("data", REPLAY_DATA) or name in now}
     names = [name for name in {**recorded, **now} if recorded.get(name) != now.get(name)]
     return [f"{name}: trained with {_short(recorded.get(name))}, now {_short(now.get(name))}" for name in names]
 

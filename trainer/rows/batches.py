@@ -31,6 +31,7 @@ class TokenisedText:
     group: str
     tokens: list[int]
     prompt_length: int
+    replay: bool = False  # no question, but a text that stands beside a step's questions
 
 
 def tokenise(texts: list[TrainingText], tokenizer, max_length: int) -> tuple[list[TokenisedText], list[str]]:
@@ -49,7 +50,7 @@ def tokenise(texts: list[TrainingText], tokenizer, max_length: int) -> tuple[lis
     return kept, [text.id for text in tokenised if len(text.tokens) > max_length]
 
 
-def write_solved(texts: list[TrainingText], tokenizer) -> list[tuple[str, str]]:
+def write_solved(texts: Sequence[TrainingText], tokenizer) -> list[tuple[str, str]]:
     """Every prompt as the template writes it, and with its reply.
 
     Raises:
@@ -76,7 +77,9 @@ def write_solved(texts: list[TrainingText], tokenizer) -> list[tuple[str, str]]:
     return pairs
 
 
-def as_tokens(texts: list[TrainingText], pairs: list[tuple[str, str]], tokenizer) -> list[TokenisedText]:
+def as_tokens(
+    texts: Sequence[TrainingText], pairs: list[tuple[str, str]], tokenizer, *, replay: bool = False
+) -> list[TokenisedText]:
     """What ``write_solved`` wrote as token ids: those of the prompt as it is asked, and those that follow."""
 
     def ids(written: list[str]) -> list[list[int]]:
@@ -87,7 +90,7 @@ def as_tokens(texts: list[TrainingText], pairs: list[tuple[str, str]], tokenizer
         if tokens[: len(prompt)] != prompt:
             # A token would hold the prompt's end and the reply's beginning: ": " of "SQL: SELECT".
             tokens = prompt + ids([whole[len(asked) :]])[0]
-        tokenised.append(TokenisedText(text.id, text.group, tokens, len(prompt)))
+        tokenised.append(TokenisedText(text.id, text.group, tokens, len(prompt), replay))
     return tokenised
 
 
@@ -142,16 +145,33 @@ def order_hash(steps: list[list[TokenisedText]]) -> str:
 
 
 def cut_rows(steps: list[list[TokenisedText]], micro_batch_size: int) -> list[list[TokenisedText]]:
-    """The questions of each forward pass, ``micro_batch_size`` of them."""
-    return [part for step in steps for part in _cut(step, micro_batch_size)]
+    """The questions of each forward pass, ``micro_batch_size`` of them.
+
+    Every replay text of a step joins the pass that has the fewest tokens by then, so that steps have as many passes
+    with replay as without.
+    """
+    return [row for step in steps for row in _with_replay(step, micro_batch_size)]
+
+
+def _with_replay(step: list[TokenisedText], micro_batch_size: int) -> list[list[TokenisedText]]:
+    rows = _cut([text for text in step if not text.replay], micro_batch_size)
+    sizes = [row_size(row)[0] for row in rows]
+    for text in (text for text in step if text.replay):
+        shortest = sizes.index(min(sizes))
+        rows[shortest].append(text)
+        sizes[shortest] += len(text.tokens)
+    return rows
 
 
 def build_row(texts: list[TokenisedText]) -> dict:
     """``input_ids``, ``labels`` and ``position_ids`` of one row, and its ``layout``.
 
-    ``layout`` has a list for each schema: its number of tokens, then that of each branch.
+    ``layout`` has a list for each schema: its number of tokens, then that of each branch. Where there is replay in the
+    row, ``of_replay`` says of every label that carries loss whether it is replay's.
     """
     row = {"input_ids": [], "labels": [], "position_ids": [], "layout": []}
+    if any(text.replay for text in texts):
+        row["of_replay"] = [text.replay for own in _by_group(texts) for text in own for _ in _reply_of(text)]
     for own in _by_group(texts):
         shared = _shared_length(own)
         row["layout"].append([shared, *(len(text.tokens) - shared for text in own)])
@@ -165,13 +185,17 @@ def row_size(texts: list[TokenisedText]) -> tuple[int, int]:
     """Tokens of the row that these questions make, and those of them that carry loss."""
     groups = [(own, _shared_length(own)) for own in _by_group(texts)]
     tokens = sum(shared + sum(len(text.tokens) - shared for text in own) for own, shared in groups)
-    return tokens, sum(len(text.tokens) - text.prompt_length for text in texts)
+    return tokens, sum(len(_reply_of(text)) for text in texts)
 
 
 def _shared_length(texts: list[TokenisedText]) -> int:
     """Tokens that all begin with. A prompt's last token stays in its branch: it predicts the first of the reply."""
     common = len(os.path.commonprefix([text.tokens for text in texts]))
     return min(common, *(text.prompt_length - 1 for text in texts))
+
+
+def _reply_of(text: TokenisedText) -> list[int]:
+    return text.tokens[text.prompt_length :]
 
 
 def _append(row: dict, tokens: list[int], first_position: int, unlabelled: int) -> None:

@@ -8,9 +8,9 @@ import difflib
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from trainer.study.outside import read_text
 
@@ -101,6 +101,18 @@ class MmluSettings(Settings):
     margin: float = Field(0.02, gt=0, lt=1)  # a loss up to this still counts as none (non-inferiority)
 
 
+class ReplaySettings(Settings):
+    """General conversations mixed into a training, so that the tuned model keeps what it knew beside SQL."""
+
+    share: float = Field(0.05, gt=0, lt=1)  # of the tokens of the training
+    # Conversations in a JSONL or Parquet file, a folder of such files or a Hub data set; or "self", the base model's
+    # own replies to ``prompts``.
+    source: str = "self"
+    revision: str = ""  # of a Hub data set
+    prompts: str = "trainer/replay/prompts.jsonl"
+    max_new_tokens: int = Field(256, ge=1)  # of an own reply; a longer one is cut
+
+
 class AdapterSettings(Settings):
     """One LoRA configuration. ``batch_size`` counts examples per optimiser step, on all devices together."""
 
@@ -119,6 +131,18 @@ class AdapterSettings(Settings):
     max_grad_norm: float = Field(1.0, gt=0)
     max_length: int = Field(2048, ge=16)  # tokens; longer examples are dropped and counted
     quantisation: Literal["none", "nf4"] = "none"  # nf4: QLoRA
+    replay: ReplaySettings | None = None
+    kl_weight: float = Field(0.0, ge=0)  # of the divergence from the base model, beside the loss
+    kl_on: Literal["replay", "all"] = "replay"  # the replies on which it is taken
+
+    @model_validator(mode="after")
+    def _divergence_has_replies(self) -> Self:
+        if self.kl_weight and self.kl_on == "replay" and self.replay is None:
+            raise ValueError(
+                f"kl_weight = {self.kl_weight:g} holds the model to its base on replay, and there is none: add a "
+                '[...replay] section to this configuration, or kl_on = "all" for the SQL itself'
+            )
+        return self
 
 
 class ChoosingSettings(Settings):
@@ -235,11 +259,14 @@ def _explain(problem: dict) -> str:
         return f"unknown key {key!r}.{did_you_mean(location[-1], _known_keys(location[:-1]))}"
     if problem["type"] == "missing":
         return f"key {key!r} is missing."
-    return f"{key} = {problem['input']!r}: {problem['msg']}"
+    # A whole section would bury what is wrong with it.
+    seen = "" if isinstance(problem["input"], dict) else f" = {problem['input']!r}"
+    return f"{key}{seen}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def _known_keys(parents: list[str]) -> list[str]:
     if not parents:
         return list(Experiment.model_fields)
-    section = AdapterSettings if parents[0] == "adapters" else Experiment.model_fields[parents[0]].annotation
-    return list(section.model_fields)
+    if parents[0] == "adapters":
+        return list((ReplaySettings if parents[2:] == ["replay"] else AdapterSettings).model_fields)
+    return list(Experiment.model_fields[parents[0]].annotation.model_fields)

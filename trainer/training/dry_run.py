@@ -16,7 +16,8 @@ def describe(run: LoraRun, tokenizer) -> str:
     steps, dropped = plan(run, tokenizer)
     passes, peak = plan_passes(run, steps)
     rows = [row_size(texts)[0] for texts in cut_rows(steps, passes.micro_batch_size)]
-    settings = run.settings.model_dump(mode="json") | {
+    beside_sql = set() if run.settings.kl_weight else {"kl_weight", "kl_on"}
+    settings = run.settings.model_dump(mode="json", exclude={"replay", *beside_sql}) | {
         "micro_batch_size": passes.micro_batch_size,
         "gradient_checkpointing": passes.gradient_checkpointing,
     }
@@ -28,6 +29,7 @@ def describe(run: LoraRun, tokenizer) -> str:
             "  " + ", ".join(f"{name} {value}" for name, value in settings.items()),
             f"  {len(run.texts):,} questions, {len(dropped):,} too long{left_out}",
             f"  {len(steps):,} steps, {_tokens(steps):,} tokens, of which {sum(rows):,} are computed",
+            *_replay(run, steps),
             f"  memory: about {peak / 2**30:.1f} GiB; time: {_time(run, tokenizer, steps, passes)}",
         ]
     )
@@ -35,6 +37,16 @@ def describe(run: LoraRun, tokenizer) -> str:
 
 def _tokens(steps: list[list[TokenisedText]]) -> int:
     return sum(len(text.tokens) for step in steps for text in step)
+
+
+def _replay(run: LoraRun, steps: list[list[TokenisedText]]) -> list[str]:
+    """How much replay there is, and what is to be said of it; nothing where there is none."""
+    if run.replay is None:
+        return []
+    drawn = [text for step in steps for text in step if text.replay]
+    tokens = sum(len(text.tokens) for text in drawn)
+    line = f"  replay: {len(drawn):,} texts, {tokens:,} of the tokens ({tokens / _tokens(steps):.1%})"
+    return [line, *(f"  {more}" for more in run.replay.told)]
 
 
 def _time(run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes) -> str:

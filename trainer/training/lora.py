@@ -15,9 +15,10 @@ from trainer.keeping.weights import adapter_hash, adapter_weights
 from trainer.machine.compiler import import_compiler
 from trainer.machine.fused_kernels import fused_kernels_installed
 from trainer.machine.processes import of_the_first, processes
-from trainer.rows.batches import order_hash
+from trainer.replay.own_replies import locked, write_replies
+from trainer.rows.batches import TokenisedText, order_hash
 from trainer.run import LoraRun
-from trainer.study.base_model import check_memory, load_tokenizer
+from trainer.study.base_model import check_memory, load_end_tokens, load_model, load_tokenizer
 from trainer.study.experiment import ExperimentError
 from trainer.training.health import judge_curve
 from trainer.training.memory import take_gpu
@@ -54,6 +55,7 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> int | None:
     check_memory(run.base_model)
     import_compiler()
     tokenizer = load_tokenizer(run.base_model)
+    _have_own_replies(run, tokenizer)
     steps, dropped = plan(run, tokenizer)
     take_gpu(run.conduct.gpu_memory_gb)
     passes, expected = plan_passes(run, steps)
@@ -70,12 +72,35 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> int | None:
     write_run_record(
         run,
         folder,
-        data={"dropped": dropped, "order": order_hash(steps), "tokens": report.tokens},
+        data={"dropped": dropped, "order": order_hash(steps), "tokens": report.tokens, **_replay_record(run, steps)},
         weights={"initial": initial, "final": adapter_hash(weights)},
         training=_measured(trainer, report, passes, expected),
         health=judge_curve(report.losses, report.grad_norms).record,
     )
     return stopped_by
+
+
+def _have_own_replies(run: LoraRun, tokenizer) -> None:
+    """Have the base model reply to the prompts of replay, where that is what is mixed in and has not been done yet."""
+    path = run.replay and run.replay.own_replies
+    if path is None or not of_the_first(not path.is_file()):
+        return
+    # What cannot be trained is said before the minutes that this takes.
+    plan_passes(run, plan(run, tokenizer)[0])
+    if processes().is_main_process:
+        with locked(path):
+            if not path.is_file():
+                model = load_model(run.base_model, quantisation=run.quantisation)
+                write_replies(path, run.replay.settings, model, tokenizer, load_end_tokens(run.base_model, tokenizer))
+    processes().wait_for_everyone()
+
+
+def _replay_record(run: LoraRun, steps: list[list[TokenisedText]]) -> dict:
+    if run.replay is None:
+        return {}
+    drawn = [text for step in steps for text in step if text.replay]
+    tokens = sum(len(text.tokens) for text in drawn)
+    return {"replay": {**run.replay.record, "drawn": len(drawn), "tokens": tokens}}
 
 
 @contextlib.contextmanager
@@ -110,6 +135,7 @@ def _measured(trainer: RowTrainer, report: StepReport, passes: Passes, expected:
         "loss": report.losses,
         # In float16 some overflow by design, and JSON has no infinity.
         "grad_norm": [norm if math.isfinite(norm) else None for norm in report.grad_norms],
+        **report.beside_loss,
         "wall_s": report.seconds,
         "first_step_s": report.first_step_s,
         "tokens_per_s": report.tokens_per_s,

@@ -18,6 +18,11 @@ _TRAINED, _TRAINED_BF16 = 16, 8
 # kernels as measured on one H200 (tests/bench/test_trainer.py), without them as counted from the operations.
 _KEPT = {True: (5, 2), False: (13, 4)}
 _LABEL = 14  # bytes a labelled token and word of the vocabulary: logits, in float32 too, and their gradients
+# More where the divergence from the base model is taken, in widths of the model's dtype: the base's logits, in whose
+# place their gradient is written, a copy of the tuned ones', and what autograd puts both gradients together in.
+_DIVERGING = 4
+KL_TOKENS = 128  # whose probabilities are computed together
+_KL_CHUNK = 6 * 4 * KL_TOKENS  # bytes a word of the vocabulary meanwhile: six tables in float32
 _USABLE = 0.92  # of free memory; the allocator loses some to gaps
 
 
@@ -47,15 +52,18 @@ def memory_demand(run: LoraRun, skeleton: "PreTrainedModel", *, fused: bool) -> 
     # A quantised weight is written out while it is used.
     written_out = 0 if run.quantisation == "none" else width * max(m.weight.numel() for m in linear.values())
 
+    diverging = bool(run.settings.kl_weight)
+    chunk = _KL_CHUNK * config.vocab_size if diverging else 0
+
     hidden, layers = config.hidden_size, config.num_hidden_layers
     of_hidden, of_mlp = _KEPT[fused]
     read = sum(module.in_features for module in adapted.values()) / layers
     kept = width * (of_hidden * hidden + of_mlp * config.intermediate_size + read) + read * bool(run.settings.dropout)
     return MemoryDemand(
-        fixed=weights + trained * (_TRAINED if run.quantisation == "none" else _TRAINED_BF16) + written_out,
+        fixed=weights + trained * (_TRAINED if run.quantisation == "none" else _TRAINED_BF16) + written_out + chunk,
         token_kept=layers * kept,
         token_recomputed=layers * width * hidden + 2 * kept,
-        label=_LABEL * config.vocab_size,
+        label=(_LABEL + _DIVERGING * width * diverging) * config.vocab_size,
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from trainer.replay.mixing import draw_replay, mix_replay
 from trainer.rows.batches import TokenisedText, check_taught_end, plan_steps, tokenise
 from trainer.run import LoraRun
 from trainer.study.base_model import load_end_tokens, load_skeleton
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 
 
 def plan(run: LoraRun, tokenizer) -> tuple[list[list[TokenisedText]], list[str]]:
-    """The questions of every step, and the ids of those too long. Raises ExperimentError."""
+    """The questions of every step, replay behind them, and the ids of those too long. Raises ExperimentError."""
     settings = run.settings
     texts, dropped = tokenise(run.texts, tokenizer, settings.max_length)
     check_taught_end(texts, load_end_tokens(run.base_model, tokenizer), tokenizer)
-    return plan_steps(texts, batch_size=settings.batch_size, epochs=settings.epochs, seed=run.seed), dropped
+    steps = plan_steps(texts, batch_size=settings.batch_size, epochs=settings.epochs, seed=run.seed)
+    if run.replay:
+        drawn = draw_replay(run.replay.read(), tokenizer, max_length=settings.max_length, seed=run.seed)
+        steps = mix_replay(steps, drawn, settings.replay.share)
+    return steps, dropped
 
 
 def plan_passes(run: LoraRun, steps: list[list[TokenisedText]]) -> tuple[Passes, float]:
@@ -40,6 +45,12 @@ def plan_passes(run: LoraRun, steps: list[list[TokenisedText]]) -> tuple[Passes,
     _check_tokens(steps, skeleton)
     demand, count = memory_demand(run, skeleton, fused=fused_kernels_installed()), processes().num_processes
     if is_fsdp_enabled():
+        if run.settings.kl_weight and run.settings.kl_on == "replay":
+            # Its processes hold a part of every weight each, and not every row has replay to ask the base about.
+            raise ExperimentError(
+                f"{run.adapter}: FSDP cannot take the divergence on replay alone. "
+                'Set kl_on = "all", or train without FSDP.'
+            )
         demand = replace(demand, fixed=demand.fixed / count)
     graphs = has_flex_attention(run.base_model.attention)
     budget = free_memory(run.conduct.gpu_memory_gb)

@@ -13,6 +13,12 @@ from trainer.keeping.state import TrainingFailed
 from trainer.keeping.weights import adapter_weights
 from trainer.training.health import explained, judge_curve
 
+_BESIDE = {"replay_loss": "replay", "kl": "KL"}  # as a log has it, and as the bar shows it
+
+
+def _beside(logs: dict) -> str:
+    return "".join(f", {shown} {logs[name]:.3f}" for name, shown in _BESIDE.items() if name in logs)
+
 
 class StepReport(TrainerCallback):
     """Keeps every step's loss and gradient norm, and shows a bar with loss, speed, time left and what goes wrong.
@@ -23,6 +29,7 @@ class StepReport(TrainerCallback):
     def __init__(self, label: str, step_tokens: list[int], *, visible: bool):
         self.losses: list[float] = []
         self.grad_norms: list[float] = []  # before they are clipped
+        self._logs: list[dict] = []
         self.seconds = 0.0  # of training, before a resumption too
         self.first_step_s = 0.0  # from the start, or a resumption, to the end of the first step
         self.resumed_after_step = 0
@@ -35,6 +42,12 @@ class StepReport(TrainerCallback):
         return sum(self._step_tokens)
 
     @property
+    def beside_loss(self) -> dict[str, list[float | None]]:
+        """Replay's loss and the divergence of every step, where there are such; None in a step without any."""
+        found = {name: [entry.get(name) for entry in self._logs] for name in _BESIDE}
+        return {name: values for name, values in found.items() if any(value is not None for value in values)}
+
+    @property
     def tokens_per_s(self) -> float:
         """Of the steps so far, counted in the same way."""
         return sum(self._step_tokens[: len(self.losses)]) / self.seconds if self.seconds else 0.0
@@ -45,6 +58,7 @@ class StepReport(TrainerCallback):
         logged = [entry for entry in state.log_history if "loss" in entry]
         self.losses = [entry["loss"] for entry in logged]
         self.grad_norms = [entry.get("grad_norm", math.nan) for entry in logged]
+        self._logs = logged
         self._seconds_before = state.log_history[-1]["seconds"] if self.losses else 0.0
         # A log keeps every state of the bar: it gets one in ten seconds.
         interval = 0.1 if sys.stderr.isatty() else 10
@@ -64,13 +78,14 @@ class StepReport(TrainerCallback):
             return
         self.losses.append(logs["loss"])
         self.grad_norms.append(logs.get("grad_norm", math.nan))
+        self._logs.append(dict(logs))
         since_start = time.monotonic() - self._start
         self.first_step_s = self.first_step_s or since_start
         self.seconds = self._seconds_before + since_start
         state.log_history[-1]["seconds"] = self.seconds  # a checkpoint keeps it
         wrong = self._trouble()
         self._bar.set_postfix_str(
-            f"loss {logs['loss']:.3f}, {self.tokens_per_s:,.0f} tokens/s{self._left(since_start)}"
+            f"loss {logs['loss']:.3f}{_beside(logs)}, {self.tokens_per_s:,.0f} tokens/s{self._left(since_start)}"
             f"{wrong and f', CAREFUL: {wrong}'}",
             refresh=bool(wrong) is not self._wrong,
         )

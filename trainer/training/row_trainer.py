@@ -17,6 +17,7 @@ from trainer.machine.processes import processes
 from trainer.rows.batches import IGNORED, TokenisedText, build_row, cut_rows, row_size
 from trainer.run import LoraRun
 from trainer.study.base_model import compute_dtype, load_model
+from trainer.training.loss_parts import LossParts, row_parts
 from trainer.training.passes import Passes
 from trainer.training.progress import SaveAdapters, StepReport
 from trainer.training.row_graphs import RowGraphs
@@ -34,6 +35,8 @@ class RowTrainer(SFTTrainer):
     graphs: RowGraphs | None = None
     shapes: tuple[RowShape, ...] = ()  # of packed rows; without any, rows come as they are
     capture = True
+    parts: LossParts | None = None  # where the loss is of SQL alone
+    kl_weight = 0.0
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         """The loss of a row, through a CUDA graph where rows are packed for it."""
@@ -44,21 +47,67 @@ class RowTrainer(SFTTrainer):
             trained = [weights for weights in model.parameters() if weights.requires_grad]
             compute = functools.partial(self._computed, model)
             self.graphs = RowGraphs(compute, trained, list(self.shapes), capture=self.capture)
-        return self.graphs.step(inputs["packed"], inputs["shape"], num_items_in_batch)
+        found = self.graphs.step(inputs["packed"], inputs["shape"], num_items_in_batch)
+        if self.parts is None:
+            return found
+        self.parts.add(found)
+        return found[0]
 
     def _computed(self, model, row: StaticRow, items: torch.Tensor) -> torch.Tensor:
-        loss = row_loss(model, row.inputs, row.predicting, row.targets) / items
-        self.accelerator.backward(loss)
-        return loss.detach()
+        """The row's loss, or its parts, the whole loss first."""
+        if self.parts is None:
+            loss = row_loss(model, row.inputs, row.predicting, row.targets) / items
+            self.accelerator.backward(loss)
+            return loss.detach()
+        parts = row_parts(row_logits(model, row.inputs, row.predicting), row.targets, row.of_replay) / items
+        self.accelerator.backward(parts[0])
+        return parts.detach()
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """Cross-entropy of the labelled tokens, summed over the row and divided by the number of them in the step."""
-        labels = inputs.pop("labels")[0]
-        positions = (labels != IGNORED).nonzero()[:, 0]
-        loss = row_loss(model, attention_inputs(self.model, inputs), positions - 1, labels[positions])
+        """Cross-entropy of the labelled tokens, summed over the row and divided by the number of them in the step.
+
+        Where ``kl_weight`` says so, the divergence from the base model is added, summed and divided likewise.
+        """
+        if self.parts is None:
+            predicting, targets = labelled(inputs.pop("labels"))
+            parts = row_loss(model, attention_inputs(self.model, inputs), predicting, targets)
+        else:
+            parts = self._row_parts(model, inputs)
         # The tokens of all processes are counted, and gradients are then averaged over the processes.
-        loss = loss / num_items_in_batch * self.accelerator.num_processes
+        parts = parts / num_items_in_batch * self.accelerator.num_processes
+        if self.parts is not None:
+            self.parts.add(parts.detach())
+        loss = parts if self.parts is None else parts[0]
         return (loss, None) if return_outputs else loss
+
+    def _row_parts(self, model, inputs: dict) -> torch.Tensor:
+        of_replay, reference = inputs.pop("of_replay", None), inputs.pop("reference", None)
+        base = None if reference is None else self._base_logits(model, reference)
+        predicting, targets = labelled(inputs.pop("labels"))
+        of_replay = torch.zeros_like(targets) if of_replay is None else of_replay[0]
+        everywhere = base is not None and len(base) == len(targets)
+        held = slice(None) if everywhere else of_replay.nonzero()[:, 0]
+        logits = row_logits(model, attention_inputs(self.model, inputs), predicting)
+        return row_parts(logits, targets, of_replay, self.kl_weight, base, held)
+
+    @torch.no_grad()
+    def _base_logits(self, model, row: dict) -> torch.Tensor:
+        """What the base model predicts at the labels of ``row``, (labels, vocabulary)."""
+        predicting, _ = labelled(row.pop("labels"))
+        row.pop("of_replay", None)
+        # Not DDP's wrapper, whose processes would wait for one another: not every row has something to ask.
+        own = self.accelerator.unwrap_model(model)
+        own.eval()
+        with own.disable_adapter():
+            logits = row_logits(own, attention_inputs(self.model, row), predicting)
+        own.train()
+        return logits
+
+    def log(self, logs, start_time=None):
+        """As TRL; ``loss`` is SQL's alone, and replay's and the divergence stand beside it."""
+        if self.parts is not None and "loss" in logs:
+            logs |= self.parts.take(self.state.global_step, lambda sums: self.accelerator.reduce(sums, "mean"))
+        super().log(logs, start_time)
 
     def floating_point_ops(self, inputs) -> int:
         """Nothing: nobody asks, and counting all parameters at every step takes milliseconds."""
@@ -70,8 +119,19 @@ class RowTrainer(SFTTrainer):
 
 def row_loss(model, inputs: dict, predicting: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """The summed cross-entropy of ``targets`` at the places ``predicting`` them, those that are IGNORED left out."""
-    outputs = model(**inputs, logits_to_keep=predicting, use_cache=False)
-    return cross_entropy(outputs.logits[0].float(), targets, ignore_index=IGNORED, reduction="sum")
+    logits = row_logits(model, inputs, predicting)
+    return cross_entropy(logits.float(), targets, ignore_index=IGNORED, reduction="sum")
+
+
+def row_logits(model, inputs: dict, predicting: torch.Tensor) -> torch.Tensor:
+    """The logits at the places ``predicting``, (places, vocabulary)."""
+    return model(**inputs, logits_to_keep=predicting, use_cache=False).logits[0]
+
+
+def labelled(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The places that predict a row's labels (1, tokens), and the labels that are not IGNORED."""
+    positions = (labels[0] != IGNORED).nonzero()[:, 0]
+    return positions - 1, labels[0, positions]
 
 
 def build_trainer(
@@ -96,6 +156,8 @@ def build_trainer(
     shapes = choose_shapes([row_size(texts) for texts in rows]) if passes.cuda_graphs else []
     # Rows are built when their turn comes: all at once they would be the epochs' tokens over again.
     build = functools.partial(pack_row, shapes=shapes) if shapes else row_tensors
+    if run.settings.kl_weight:
+        build = functools.partial(row_beside_base, kl_on=run.settings.kl_on)
     trainer = RowTrainer(
         model,
         _sft_config(run, len(steps), passes, folder),
@@ -106,6 +168,9 @@ def build_trainer(
         callbacks=[report, *([SaveAdapters(folder, run.conduct.save_steps)] if run.conduct.save_steps else [])],
     )
     trainer.shapes = tuple(shapes)
+    if run.replay or run.settings.kl_weight:
+        trainer.kl_weight = run.settings.kl_weight
+        trainer.parts = LossParts(steps, run.settings.kl_weight, run.settings.kl_on)
     trainer.remove_callback(PrinterCallback)
     _settle_dtypes(trainer.model, compute_dtype(run.base_model))
     trainer.model.peft_config["default"].base_model_name_or_path = run.base_model.id
@@ -128,6 +193,12 @@ def _settle_dtypes(model: torch.nn.Module, dtype: torch.dtype) -> None:
 def row_tensors(texts: list[TokenisedText]) -> dict:
     """The questions of a forward pass as tensors (1, tokens), and their layout."""
     return {name: values if name == "layout" else torch.tensor([values]) for name, values in build_row(texts).items()}
+
+
+def row_beside_base(texts: list[TokenisedText], kl_on: str) -> dict:
+    """As ``row_tensors``, and as ``reference`` the row of those whose replies the base model weighs too, if any."""
+    held = [text for text in texts if text.replay or kl_on == "all"]
+    return row_tensors(texts) | ({"reference": row_tensors(held)} if held else {})
 
 
 def _lora_config(run: LoraRun) -> LoraConfig:

@@ -28,6 +28,7 @@ def pack_row(texts: list[TokenisedText], shapes: list[RowShape]) -> dict:
         _filled(row["position_ids"], shape.tokens),
         predicting,
         targets + [IGNORED] * short,
+        _filled(row.get("of_replay", []), shape.labels),
         *(table.ravel() for table in mask_tables(row["layout"], shape.tokens)),
     ]
     packed = np.concatenate([np.asarray(part, dtype=np.int32) for part in parts])
@@ -45,11 +46,11 @@ class StaticRow:
         tokens, labels, blocks = *shape, shape.tokens // BLOCK
         wide, narrow = {"dtype": torch.int64, "device": device}, {"dtype": torch.int32, "device": device}
         self.input_ids, self.position_ids = (torch.zeros(1, tokens, **wide) for _ in range(2))
-        self.predicting, self.targets = (torch.zeros(labels, **wide) for _ in range(2))
+        self.predicting, self.targets, self.of_replay = (torch.zeros(labels, **wide) for _ in range(3))
         tables = [torch.zeros(tokens, **narrow) for _ in range(2)]
         for _ in range(4):
             tables += [torch.zeros(blocks, **narrow), torch.zeros(blocks, blocks, **narrow)]
-        self._all = [self.input_ids, self.position_ids, self.predicting, self.targets, *tables]
+        self._all = [self.input_ids, self.position_ids, self.predicting, self.targets, self.of_replay, *tables]
         self.inputs = {
             "input_ids": self.input_ids,
             "position_ids": self.position_ids,

@@ -14,15 +14,9 @@ from trainer.rows.batches import QUESTIONS_PER_SCHEMA
 from trainer.rows.texts import TrainingText, data_hash, training_texts
 from trainer.spider.folder import SpiderFolder, open_spider
 from trainer.spider.held_out import HeldOut, held_out_of
-from trainer.study.experiment import (
-    AdapterSettings,
-    BaseModelSettings,
-    Experiment,
-    ExperimentError,
-    MmluSettings,
-    did_you_mean,
-)  # fmt: skip
+from trainer.study.experiment import Experiment, ExperimentError, did_you_mean
 from trainer.study.identity import base_identity, tokenizer_identity
+from trainer.study.settings import AdapterSettings, BaseModelSettings, MmluSettings
 
 # Settings that change no more than the rounding, and two that are told by other names.
 _NO_MATTER = {"micro_batch_size", "gradient_checkpointing", "quantisation", "replay"}

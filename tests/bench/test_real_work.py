@@ -21,7 +21,8 @@ import pytest
 from tests.bench.test_engine import matrix_rate
 from tests.bench.test_seconds_around import OWN
 from trainer.run import lora_run
-from trainer.study.experiment import REPOSITORY, load_experiment
+from trainer.study.experiment import load_experiment
+from trainer.study.settings import REPOSITORY
 
 pytestmark = pytest.mark.bench
 

@@ -14,7 +14,8 @@ from tests.bench.llama_3_8b import PARAMETERS_A_TOKEN, save_llama
 from tests.bench.test_engine import matrix_rate
 from trainer.rows.batches import TokenisedText, cut_rows, plan_steps, row_size
 from trainer.run import Conduct, lora_run
-from trainer.study.experiment import AdapterSettings, Experiment, load_experiment
+from trainer.study.experiment import Experiment, load_experiment
+from trainer.study.settings import AdapterSettings
 from trainer.training.memory import take_gpu
 
 pytestmark = pytest.mark.bench

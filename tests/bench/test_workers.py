@@ -16,7 +16,8 @@ import pytest
 
 from tests.bench.llama_3_8b import LLAMA_3_8B
 from trainer.machine.gpus import visible_gpus
-from trainer.study.experiment import EXPERIMENTS, REPOSITORY
+from trainer.study.experiment import EXPERIMENTS
+from trainer.study.settings import REPOSITORY
 
 pytestmark = pytest.mark.bench
 

@@ -17,7 +17,8 @@ from tests.tiny_models import save_tiny_llama
 from trainer.mmlu.selection import choose_questions
 from trainer.mmlu.sources import MmluFolder
 from trainer.prompts import LETTERS, Prompt, mmlu_text
-from trainer.study.experiment import BaseModelSettings, MmluSettings, load_experiment
+from trainer.study.experiment import load_experiment
+from trainer.study.settings import BaseModelSettings, MmluSettings
 
 pytestmark = pytest.mark.parity
 

@@ -21,7 +21,8 @@ from trainer.prompts import LETTERS, Message, Prompt, mmlu_text, spider_prompt
 from trainer.rows.texts import training_texts
 from trainer.spider.folder import open_spider
 from trainer.study.base_model import load_end_tokens, load_model, load_tokenizer
-from trainer.study.experiment import BaseModelSettings, MmluSettings, load_experiment
+from trainer.study.experiment import load_experiment
+from trainer.study.settings import BaseModelSettings, MmluSettings
 
 pytestmark = pytest.mark.parity
 

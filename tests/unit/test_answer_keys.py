@@ -7,7 +7,8 @@ import pytest
 
 from fixtures.answers.keys import base_parts
 from fixtures.store.answer_store import AnswerStore, answer_key
-from trainer.study.experiment import BaseModelSettings, load_experiment
+from trainer.study.experiment import load_experiment
+from trainer.study.settings import BaseModelSettings
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from fixtures.adapters.adapter import Adapter
 from tests.tiny_architectures import ARCHITECTURES, save_tiny
 from trainer.prompts import LETTERS, Prompt
-from trainer.study.experiment import BaseModelSettings
+from trainer.study.settings import BaseModelSettings
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,8 @@ import pytest
 from tests.tiny_architectures import save_tiny
 from trainer.study.base_model import load_model, load_skeleton, load_tokenizer
 from trainer.study.chat_template import PLAIN_TEMPLATE
-from trainer.study.experiment import BaseModelSettings, ExperimentError
+from trainer.study.experiment import ExperimentError
+from trainer.study.settings import BaseModelSettings
 
 
 def test_a_template_can_be_left_out(base_model):

@@ -22,7 +22,8 @@ from fixtures.study import training
 from tests.processes import run_pytest
 from trainer.mmlu.sources import MmluError, MmluFile, MmluFolder
 from trainer.spider.folder import open_spider
-from trainer.study.experiment import EXPERIMENTS, REPOSITORY, ExperimentError, load_experiment
+from trainer.study.experiment import EXPERIMENTS, ExperimentError, load_experiment
+from trainer.study.settings import REPOSITORY
 
 MINIATURE = Path(__file__).parents[2] / "fixtures" / "miniature"
 MARK = b"\xef\xbb\xbf"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from trainer.study.base_model import load_end_tokens, load_tokenizer
-from trainer.study.experiment import BaseModelSettings, ExperimentError
+from trainer.study.experiment import ExperimentError
+from trainer.study.settings import BaseModelSettings
 
 MINIATURE = Path("fixtures/miniature/model")
 TURNS = [{"role": "user", "content": "Q"}]

@@ -15,7 +15,8 @@ from trainer.rows.texts import TrainingText
 from trainer.study.base_model import load_tokenizer
 from trainer.study.chat_template import settle_template
 from trainer.study.chat_writing import Chat, write_chats
-from trainer.study.experiment import BaseModelSettings, ExperimentError
+from trainer.study.experiment import ExperimentError
+from trainer.study.settings import BaseModelSettings
 
 MINIATURE = BaseModelSettings(id="fixtures/miniature/model")
 ORDINARY = (

@@ -7,7 +7,7 @@ from tests.tiny_architectures import changed_config, save_tiny
 from tests.unit import test_architectures
 from tests.unit.test_architectures import LETTER_OPTIONS, NEW_TOKENS, plainly
 from trainer.prompts import Prompt
-from trainer.study.experiment import BaseModelSettings
+from trainer.study.settings import BaseModelSettings
 
 BASE = Adapter("base", "base", "base")
 # A beginning in common and ends of several lengths, so that padding stands between the two.

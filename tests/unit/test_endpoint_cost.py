@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.engines.pace import Pace
 from fixtures.engines.server import Server
-from trainer.study.experiment import EndpointSettings
+from trainer.study.settings import EndpointSettings
 
 PROMPT, REQUESTS = list(range(30_000, 34_000)), 100
 

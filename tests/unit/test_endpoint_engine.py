@@ -18,7 +18,8 @@ from trainer.mmlu.selection import choose_questions
 from trainer.mmlu.sources import open_mmlu
 from trainer.prompts import LETTERS, Prompt, mmlu_text
 from trainer.study.base_model import load_tokenizer
-from trainer.study.experiment import EndpointSettings, load_experiment
+from trainer.study.experiment import load_experiment
+from trainer.study.settings import EndpointSettings
 
 BASE = Adapter("base", "base", "base")
 LETTER_OPTIONS = [f" {letter}" for letter in LETTERS]

@@ -8,7 +8,8 @@ import pytest
 from fixtures.adapters.adapter import Adapter
 from fixtures.adapters.checks import check_adapter
 from fixtures.engines import EngineError
-from trainer.study.experiment import BaseModelSettings, load_experiment
+from trainer.study.experiment import load_experiment
+from trainer.study.settings import BaseModelSettings
 
 BASE = Adapter("base", "base", "base")
 LORA = {"r": 4, "target_modules": ["q_proj", "up_proj"], "init_lora_weights": False}

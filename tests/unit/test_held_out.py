@@ -3,16 +3,17 @@
 import pytest
 
 from fixtures.questions.mmlu.questions import MmluQuestions
+from fixtures.questions.spider.questions import SpiderQuestions
 from trainer.mmlu.selection import choose_questions, other_questions
 from trainer.mmlu.sources import MmluError, MmluQuestion
-from fixtures.questions.spider.questions import SpiderQuestions
 from trainer.rows.texts import training_texts
 from trainer.run import lora_run
 from trainer.spider.entries import SpiderDataError
 from trainer.spider.exemplars import exemplars
 from trainer.spider.folder import open_spider
 from trainer.spider.held_out import HeldOut, held_out_of
-from trainer.study.experiment import ChoosingSettings, MmluSettings, load_experiment
+from trainer.study.experiment import load_experiment
+from trainer.study.settings import ChoosingSettings, MmluSettings
 
 SHOWN = {"shots": None, "keep_distinct": False, "plug_value": False}
 

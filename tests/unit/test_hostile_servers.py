@@ -14,7 +14,8 @@ from fixtures.engines.server import Refused, Server
 from tests.vllm_stub import Fault, VllmStub
 from trainer.prompts import Prompt
 from trainer.study.base_model import load_tokenizer
-from trainer.study.experiment import EndpointSettings, load_experiment
+from trainer.study.experiment import load_experiment
+from trainer.study.settings import EndpointSettings
 
 BASE = Adapter("base", "base", "base")
 QUICK = EndpointSettings(retries=0, timeout_s=1.0, ready_timeout_s=0)

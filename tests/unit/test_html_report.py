@@ -22,7 +22,7 @@ from fixtures.report.verdicts import uncertainty, verdict
 from fixtures.results.gates import JudgedGate
 from fixtures.results.summary import summarise
 from fixtures.results.types import Incomparable, Since
-from trainer.study.experiment import ReplaySettings
+from trainer.study.settings import ReplaySettings
 
 HOSTILE = "</script></style><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}<!--"
 

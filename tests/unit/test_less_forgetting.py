@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.study.experiment import BaseModelSettings, ReplaySettings
+from trainer.study.settings import BaseModelSettings, ReplaySettings
 
 MODEL = "fixtures/miniature/model"
 EXPERIMENT = """

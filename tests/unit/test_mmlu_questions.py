@@ -10,7 +10,8 @@ from trainer.mmlu.selection import choose_questions, find_subjects
 from trainer.mmlu.sources import MmluError, MmluFile, MmluFolder, MmluQuestion, hub_copy, open_mmlu, read_csv
 from trainer.mmlu.subjects import CATEGORY_OF
 from trainer.prompts import mmlu_prompt, mmlu_text
-from trainer.study.experiment import MmluSettings, load_experiment
+from trainer.study.experiment import load_experiment
+from trainer.study.settings import MmluSettings
 
 SUBJECTS = {"astronomy": 30, "philosophy": 40, "sociology": 25, "anatomy": 10, "college_physics": 30}
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests import shapes
-from trainer.study.experiment import AdapterSettings, Experiment, ReplaySettings, Settings
+from trainer.study.experiment import Experiment
+from trainer.study.settings import AdapterSettings, ReplaySettings, Settings
 
 
 @pytest.fixture(scope="module")

@@ -168,7 +168,7 @@ def engine(tmp_path):
     from fixtures.engines.transformers_engine import TransformersEngine
     from tests.tiny_architectures import save_tiny
     from trainer.prompts import Prompt
-    from trainer.study.experiment import BaseModelSettings
+    from trainer.study.settings import BaseModelSettings
 
     texts = [f"SELECT name FROM singer WHERE age > {'1' * (place % 7)}{place}" for place in range(24)]
     save_tiny("Llama", tmp_path, texts)

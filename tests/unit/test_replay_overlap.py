@@ -7,7 +7,8 @@ import pytest
 from trainer.mmlu.sources import MmluQuestion
 from trainer.replay.overlap import OverlapFinder, measured_questions, refuse_measured, word_grams
 from trainer.replay.sources import ReplaySettings, open_prompts, open_replay
-from trainer.study.experiment import ExperimentError, MmluSettings, load_experiment
+from trainer.study.experiment import ExperimentError, load_experiment
+from trainer.study.settings import MmluSettings
 
 LONG = "A ball is thrown straight up with a speed of ten metres a second; how high does it rise before it falls?"
 MIDDLE = "Which treaty ended the Thirty Years War in Europe?"

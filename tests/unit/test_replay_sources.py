@@ -8,7 +8,8 @@ import pytest
 from trainer.prompts import Message
 from trainer.replay.forms import read_conversation, read_prompt
 from trainer.replay.sources import open_prompts, open_replay, replay_identity
-from trainer.study.experiment import ExperimentError, ReplaySettings
+from trainer.study.experiment import ExperimentError
+from trainer.study.settings import ReplaySettings
 
 ASKED, TOLD = Message("user", "Why?"), Message("assistant", "So.")
 

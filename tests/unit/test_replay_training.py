@@ -184,7 +184,7 @@ def test_own_replies_are_what_the_model_says(base_model, own_prompts, tmp_path):
     from trainer.replay.own_replies import write_replies
     from trainer.replay.sources import open_prompts
     from trainer.study.base_model import load_model, load_tokenizer
-    from trainer.study.experiment import BaseModelSettings, ReplaySettings
+    from trainer.study.settings import BaseModelSettings, ReplaySettings
 
     settings, replay = BaseModelSettings(id=str(base_model)), ReplaySettings(prompts=str(own_prompts), max_new_tokens=8)
     tokenizer, model = load_tokenizer(settings), load_model(settings, quantisation="none")

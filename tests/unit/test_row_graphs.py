@@ -121,7 +121,8 @@ def train_small(tmp_path, *, static: bool = True, capture: bool = False, dropout
 
     from trainer.run import lora_run
     from trainer.study.base_model import load_tokenizer
-    from trainer.study.experiment import ReplaySettings, load_experiment
+    from trainer.study.experiment import load_experiment
+    from trainer.study.settings import ReplaySettings
     from trainer.training.passes import Passes
     from trainer.training.progress import StepReport
     from trainer.training.row_trainer import build_trainer

@@ -17,7 +17,8 @@ from fixtures.engines import EngineError, served_models
 from fixtures.engines.endpoint import ask_endpoint
 from fixtures.engines.served_models import ServedModel
 from fixtures.study.waiting_line import WaitingLine
-from trainer.study.experiment import REPOSITORY, EndpointSettings, load_experiment
+from trainer.study.experiment import load_experiment
+from trainer.study.settings import REPOSITORY, EndpointSettings
 
 LIST = b'{"data":[{"id":"m"}]}'
 PATIENT = EndpointSettings(timeout_s=2.0, ready_timeout_s=20.0)

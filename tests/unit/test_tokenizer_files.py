@@ -13,7 +13,8 @@ from trainer.rows.batches import tokenise
 from trainer.rows.texts import TrainingText, training_texts
 from trainer.spider.folder import open_spider
 from trainer.study.base_model import load_end_tokens, load_tokenizer
-from trainer.study.experiment import BaseModelSettings, ExperimentError
+from trainer.study.experiment import ExperimentError
+from trainer.study.settings import BaseModelSettings
 
 MINIATURE = Path("fixtures/miniature/model")
 SPIDER = open_spider("fixtures/miniature/spider")

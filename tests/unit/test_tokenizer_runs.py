@@ -9,7 +9,7 @@ import pytest
 from fixtures.adapters.adapter import Adapter
 from tests.tiny_training import EXPERIMENT, SPIDER, record_of
 from trainer.prompts import LETTERS, Message, Prompt
-from trainer.study.experiment import BaseModelSettings
+from trainer.study.settings import BaseModelSettings
 
 BASE = Adapter("base", "base", "base")
 ASKED = [

@@ -81,7 +81,7 @@ def test_nor_where_the_base_model_is_a_gguf_file(base_model, tmp_path):
     gguf = pytest.importorskip("gguf")
     from transformers import AutoTokenizer
 
-    from trainer.study.experiment import BaseModelSettings
+    from trainer.study.settings import BaseModelSettings
 
     path = tmp_path / "model.gguf"
     writer = gguf.GGUFWriter(path, "llama")

@@ -9,7 +9,7 @@ import pytest
 from tests.tiny_training import EXPERIMENT, SPIDER
 from trainer.study.base_model import load_end_tokens, load_tokenizer
 from trainer.study.chat_template import settle_template, template_notes, turn_end
-from trainer.study.experiment import BaseModelSettings
+from trainer.study.settings import BaseModelSettings
 
 MINIATURE = BaseModelSettings(id="fixtures/miniature/model")
 

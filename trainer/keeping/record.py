@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from trainer.run import LoraRun
-from trainer.study.experiment import REPOSITORY
+from trainer.study.settings import REPOSITORY
 
 PACKAGES = (
     "torch",

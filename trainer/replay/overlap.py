@@ -12,7 +12,8 @@ from functools import cache
 from trainer.mmlu.selection import choose_questions
 from trainer.mmlu.sources import MmluError, MmluQuestion, open_mmlu
 from trainer.replay.sources import ReplayText
-from trainer.study.experiment import ExperimentError, MmluSettings
+from trainer.study.experiment import ExperimentError
+from trainer.study.settings import MmluSettings
 
 _LONGEST, _SHORTEST = 13, 8  # words that tell one question from all others
 _WORD = re.compile(r"\w+")

@@ -15,9 +15,10 @@ from filelock import FileLock
 from trainer.prompts import Message
 from trainer.replay.sources import ReplayText, open_prompts, replay_text, texts_hash
 from trainer.study.chat_writing import Chat, write_chats
-from trainer.study.experiment import BaseModelSettings, ExperimentError, ReplaySettings
+from trainer.study.experiment import ExperimentError
 from trainer.study.identity import base_identity, tokenizer_identity
 from trainer.study.outside import parse_json, read_lines
+from trainer.study.settings import BaseModelSettings, ReplaySettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

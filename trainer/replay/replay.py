@@ -8,7 +8,7 @@ from typing import Any
 from trainer.replay.overlap import measured_questions, refuse_measured
 from trainer.replay.own_replies import read_replies, replies_path
 from trainer.replay.sources import SELF, ReplayText, open_prompts, open_replay, replay_identity, texts_hash
-from trainer.study.experiment import BaseModelSettings, MmluSettings, ReplaySettings
+from trainer.study.settings import BaseModelSettings, MmluSettings, ReplaySettings
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import Any
 from trainer.prompts import Message, Prompt
 from trainer.replay.forms import ACCEPTED, read_conversation, read_prompt
 from trainer.rows.texts import TrainingText
-from trainer.study.experiment import ExperimentError, ReplaySettings, resolve
+from trainer.study.experiment import ExperimentError
 from trainer.study.outside import parse_json, read_lines
+from trainer.study.settings import ReplaySettings, resolve
 
 SELF = "self"  # the source that is the base model itself
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

@@ -23,7 +23,8 @@ from trainer.spider.question_files import (
     training_files,
 )
 from trainer.spider.schema import Schema, load_schemas
-from trainer.study.experiment import did_you_mean, resolve
+from trainer.study.experiment import did_you_mean
+from trainer.study.settings import resolve
 
 __all__ = ["SpiderFolder", "SpiderQuestion", "load_questions", "open_spider"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from trainer.spider.entries import REMEDY, SpiderDataError
 from trainer.spider.question import SpiderQuestion, has_sql, is_question, named_fields, read_question
-from trainer.study.experiment import resolve
 from trainer.study.outside import parse_json, read_exactly, read_lines, read_text
+from trainer.study.settings import resolve
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".tsv")
 GOLD_SUFFIXES = (".sql", ".txt")

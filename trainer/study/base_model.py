@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Literal
 
 from trainer.study.chat_template import settle_template, turn_end
-from trainer.study.experiment import BaseModelSettings, ExperimentError
+from trainer.study.experiment import ExperimentError
+from trainer.study.settings import BaseModelSettings
 from trainer.study.tokens import settle_tokens
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from trainer.study.chat_writing import PLAIN_INSTEAD, Chat, ReadTemplate, lost, run_templates, special_tokens
-from trainer.study.experiment import BaseModelSettings, ExperimentError, did_you_mean
+from trainer.study.experiment import ExperimentError, did_you_mean
+from trainer.study.settings import BaseModelSettings
 from trainer.study.template_front import in_front
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from trainer.study.experiment import BaseModelSettings
+from trainer.study.settings import BaseModelSettings
 
 TOKENIZER_FILES = (
     "tokenizer.json",

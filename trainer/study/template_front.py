@@ -8,7 +8,7 @@ import datetime
 import json
 import string
 
-from trainer.study.experiment import BaseModelSettings
+from trainer.study.settings import BaseModelSettings
 
 _AS_PARTS = (
     "{% set in_parts = namespace(messages=[]) %}{% for message in messages %}"

@@ -11,12 +11,14 @@ from zlib import crc32
 import pytest
 
 from custom_metrics.sql.official_rewrites import recorded_prediction
+from fixtures.adapters.scale import parse_scale
 from fixtures.questions.mmlu.row import MmluRow
 from fixtures.questions.plugin import BUILT_IN
 from fixtures.questions.row import Row
 from fixtures.questions.spider.row import SpiderRow
 from fixtures.results.gates import Exit
 from fixtures.results.manifest import AdapterRecord, BaseRecord, Hardware, Manifest
+from fixtures.results.points import Point
 from fixtures.results.score_sets import ScoreSet
 from fixtures.results.summary import summarise
 from fixtures.results.types import Summary
@@ -107,8 +109,8 @@ def made_up_study() -> Callable[..., tuple[Summary, list[Row]]]:
 
     200 Spider questions on ten databases, which differ as if they had been drawn, and 150 of MMLU, so that a difference
     can be shown, or as many as ``questions`` says by suite; the margin is 5 points.
-    ``cfg1-seed7`` is ``cfg1`` at seed 7. Wrong Spider answers have no SQL where the question's number is odd, else a
-    wrong filter. ``frame`` are further fields of the summary.
+    ``cfg1-seed7`` is ``cfg1`` at seed 7, ``cfg1-x0.5`` half of it. Wrong Spider answers have no SQL where the
+    question's number is odd, else a wrong filter. ``frame`` are further fields of the summary.
     """
 
     def study(
@@ -118,7 +120,8 @@ def made_up_study() -> Callable[..., tuple[Summary, list[Row]]]:
         made += [_mmlu_row(slug, n, n in right) for slug, right in mmlu.items() for n in range(questions["mmlu"])]
         sets = [_score_set(suite, slug) for suite, slugs in (("spider", spider), ("mmlu", mmlu)) for slug in slugs]
         ended = {"selected": len(made), "exit": Exit(status=0, selected=len(made))}
-        measured = summarise(made, BUILT_IN, sets, questions, 0.05)
+        points = [_point(slug) for slug in dict.fromkeys((*spider, *mmlu)) if slug != "base"]
+        measured = summarise(made, BUILT_IN, sets, questions, 0.05, points=points)
         return Summary(**{"experiment": "made-up", **measured, **ended, **frame}), made
 
     return study
@@ -134,7 +137,7 @@ def made_up_manifest() -> Callable[[Sequence[str]], Manifest]:
             command="pytest -m 'spider or mmlu'",
             experiment=experiment,
             base_model=BaseRecord(weights="0123", tokenizer="4567"),
-            adapters={slug: AdapterRecord(spec=slug, seed=42, weights="89ab") for slug in slugs},
+            adapters={slug: _record(slug) for slug in slugs},
             versions={"torch": "2.13.0"},
             python="3.11.9",
             sqlite="3.46.0",
@@ -145,8 +148,22 @@ def made_up_manifest() -> Callable[[Sequence[str]], Manifest]:
     return manifest
 
 
+def _point(slug: str) -> Point:
+    dial, _, scale = slug.partition("-x")
+    acting = parse_scale(scale or "1")
+    return Point(adapter=slug, dial=dial, first=acting.first, last=acting.last, part=acting.part)
+
+
+def _record(slug: str) -> AdapterRecord:
+    dial, _, scale = slug.partition("-x")
+    scaled = {"dial": dial, "scale": scale or "1"} if slug != "base" else {}
+    return AdapterRecord(spec=slug, seed=42, weights=f"weights of {dial}*{scale or 1}", **scaled)
+
+
 def _score_set(suite: str, slug: str) -> ScoreSet:
-    configuration, _, seed = slug.partition("-seed")
+    unscaled, scaled, scale = slug.partition("-x")
+    configuration, _, seed = unscaled.partition("-seed")
+    configuration += f"*{scale}" if scaled else ""
     trained = {"configuration": configuration, "seed": None if slug == "base" else int(seed or 42)}
     hashes = {"settings": f"settings of {slug}", "judged": f"judged {suite}", "base": "base"}
     return ScoreSet(suite=suite, adapter=slug, **hashes, weights=f"weights of {slug}", **trained)

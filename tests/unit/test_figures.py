@@ -11,6 +11,7 @@ import pytest
 from fixtures.questions.mmlu.suite import MMLU
 from fixtures.questions.spider.suite import SPIDER
 from fixtures.report import figures
+from fixtures.report.frontier_figure import frontier_figure
 from fixtures.report.svg import to_svg
 from fixtures.results.types import Summary
 
@@ -18,7 +19,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def trade_off(summary):
-    return figures.trade_off_figure(summary, SPIDER, MMLU)
+    return frontier_figure(summary, SPIDER, MMLU)
 
 
 def hardness(summary):

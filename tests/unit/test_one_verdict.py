@@ -48,7 +48,8 @@ def shown(study):
         "terminal": " ".join(line.text for line in summary_lines(summary, rows, suites)),
         "step": step_summary(summary, rows, suites),
         "page": Page(report_section(*study)).text,
-        "paper": " ".join(pages_of(typeset(report(*study)))),
+        # A sentence may run on over a page's number.
+        "paper": " ".join(re.sub(r" \d+$", "", page) for page in pages_of(typeset(report(*study)))),
     }
     return {name: " ".join(text.replace("\u2212", "-").split()) for name, text in texts.items()}
 

@@ -122,7 +122,7 @@ def test_a_cause_is_named_only_where_one_setting_differs(made_up_study, manifest
     other = several.experiment | {"adapters": adapters | {"cfg2": adapters["cfg1"] | {"epochs": 8.0}}}
     alone = several.model_copy(update={"experiment": other})
     many, one = (" ".join(pages_of(typeset(report(summary, rows, found, BUILT_IN)))) for found in (several, alone))
-    assert "They differ in rank, alpha, learning rate and epochs at once, so these data cannot say" in many
+    assert "They differ in rank, alpha, learning rate and epochs: what caused it is not known." in many
     pairs = [summary.decided(suite.name, "cfg2", "cfg1") for suite in BUILT_IN]
     sql, mmlu = (f"(95% interval {minus(interval(pair.low, pair.high, signed=True))})" for pair in pairs)
     said = f"cfg2 against cfg1: SQL −15.0 points {sql} and MMLU +20.0 points {mmlu}. They differ in epochs alone"

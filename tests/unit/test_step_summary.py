@@ -2,8 +2,9 @@
 
 from fixtures.questions.plugin import BUILT_IN
 from fixtures.report.step_summary import step_summary
+from fixtures.results.beneath import Flip
 from fixtures.results.gates import Exit
-from fixtures.results.types import Flip, Summary
+from fixtures.results.types import Summary
 
 
 def text(*flips):

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from trainer.replay.sources import REPLAY_DATA
 from trainer.run import UNRECORDED, LoraRun
@@ -70,15 +70,21 @@ def differing_settings(run: LoraRun, *, unfinished: bool = False) -> list[str]:
 
     Where there are only questions to ask, an adapter was trained on other data than these in any case.
     """
-    folder = run.unfinished_dir if unfinished else run.output_dir
-    try:
-        recorded = UNRECORDED | read_json(folder / "run.json")["identity"]
-    except (OSError, ValueError, KeyError, TypeError):
+    recorded = trained_with(run.unfinished_dir if unfinished else run.output_dir)
+    if not recorded:
         return ["run.json: missing or damaged"]
     now = UNRECORDED | json.loads(json.dumps(run.identity))
     recorded = {name: value for name, value in recorded.items() if name not in ("data", REPLAY_DATA) or name in now}
     names = [name for name in {**recorded, **now} if recorded.get(name) != now.get(name)]
     return [f"{name}: trained with {_short(recorded.get(name))}, now {_short(now.get(name))}" for name in names]
+
+
+def trained_with(folder: Path) -> dict[str, Any]:
+    """What ``LoraRun.identity`` was of the adapter in ``folder``; empty where there is no record, or a damaged one."""
+    try:
+        return UNRECORDED | read_json(folder / "run.json")["identity"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _short(value: object) -> str:

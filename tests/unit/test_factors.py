@@ -11,7 +11,7 @@ from fixtures.report.factors import factors
 from fixtures.report.page import report_section
 from fixtures.report.summary_lines import summary_lines
 from tests.unit.test_html_report import Page
-from tests.unit.test_paper import pages_of
+from tests.unit.test_paper import text_of
 from trainer.keeping.state import trained_with
 from trainer.run import lora_run
 from trainer.study.experiment import load_experiment
@@ -134,7 +134,7 @@ def test_of_what_this_experiment_did_not_train_nothing_is_said(made_up_study, ma
 def test_page_and_paper_say_the_same_of_causes_and_the_terminal_nothing(told, settings, sentence):
     said, study = told(**settings)
     page = Page(report_section(*study)).text
-    paper = " ".join(" ".join(pages_of(typeset(report(*study)))).split()).replace("\u2212", "-")
+    paper = text_of(typeset(report(*study))).replace("\u2212", "-")
     printed = " ".join(line.text for line in summary_lines(study[0], study[1], BUILT_IN))
     for text in (page, paper):
         assert all(one in text for one in said) and sentence in text

@@ -18,7 +18,7 @@ from fixtures.results.score_sets import ScoreSet
 from fixtures.results.summary import summarise
 from tests.unit.sums import SUMS, ClassedSumRow, sum_rows
 from tests.unit.test_html_report import Page
-from tests.unit.test_paper import pages_of
+from tests.unit.test_paper import text_of
 
 SPIDER = {"base": range(40), **{f"cfg1-seed{n}": range(2 * n, 104 + 6 * n) for n in (1, 2, 3)}, "cfg2": range(1, 162)}
 MMLU = {"base": range(110), **{f"cfg1-seed{n}": range(n, 109 + n) for n in (1, 2, 3)}, "cfg2": range(100)}
@@ -48,8 +48,7 @@ def shown(study):
         "terminal": " ".join(line.text for line in summary_lines(summary, rows, suites)),
         "step": step_summary(summary, rows, suites),
         "page": Page(report_section(*study)).text,
-        # A sentence may run on over a page's number.
-        "paper": " ".join(re.sub(r" \d+$", "", page) for page in pages_of(typeset(report(*study)))),
+        "paper": text_of(typeset(report(*study))),
     }
     return {name: " ".join(text.replace("\u2212", "-").split()) for name, text in texts.items()}
 

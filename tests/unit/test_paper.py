@@ -47,6 +47,12 @@ def pages_of(pdf):
     return [" ".join(page.extract_text().replace("-\n", "").split()) for page in pypdf.PdfReader(io.BytesIO(pdf)).pages]
 
 
+def text_of(pdf):
+    """All pages in a line, without their numbers: a page may end within a word."""
+    pages = [page.extract_text().rstrip() for page in pypdf.PdfReader(io.BytesIO(pdf)).pages]
+    return " ".join("\n".join(re.sub(r"\n\d+$", "", page) for page in pages).replace("-\n", "").split())
+
+
 @pytest.mark.parametrize(
     ("study", "said", "never"),
     [

@@ -74,6 +74,7 @@ def test_a_scale_is_a_setting_too(told):
         "cfg2-x0.5 against cfg1:" in one or "cfg1 against cfg2-x0.5:" in one for one in said
     )
     assert any(one.startswith("cfg2-x0.5 against cfg2: ") or one.startswith("cfg2 against cfg2-x0.5: ") for one in said)
+    assert said[0].startswith("cfg2 against cfg1: ")
     (scaled,) = [one for one in said if "x0.5" in one]
     assert scaled.endswith("They are the same weights and differ in scale alone.")
 

@@ -101,7 +101,7 @@ def test_the_chosen_point_has_a_ring(summary):
     chosen = summary.model_copy(update={"frontier": points})
     (ring,), (point,) = rings(chosen), [one for one in points if one.chosen]
     assert (ring.get_xdata()[0], ring.get_ydata()[0]) == pytest.approx((-100 * point.loss, 100 * point.gain))
-    assert "chosen on other questions" in frontier_figure(chosen, SPIDER, MMLU).get_label()
+    assert ", dominated by cfg1, chosen." in frontier_figure(chosen, SPIDER, MMLU).get_label()
 
 
 def test_the_text_alternative_says_what_dominates(summary):

@@ -72,8 +72,12 @@ def run(tmp_path, pytestconfig):
     return run
 
 
+def manifest(results: Path) -> dict:
+    return json.loads((results / "miniature" / "manifest.json").read_text())
+
+
 def sets(results: Path) -> list[dict]:
-    return json.loads((results / "miniature" / "manifest.json").read_text())["score_sets"]
+    return manifest(results)["score_sets"]
 
 
 def names(folder: Path) -> list[str]:
@@ -87,6 +91,9 @@ def test_stored_answers_are_found_and_scored_as_ever(run, tmp_path):
     assert (tmp_path / "miniature" / "scores.jsonl").read_bytes() == (GOLDEN / "replayed.jsonl").read_bytes()
     golden = json.loads((GOLDEN / "sets.json").read_text())
     assert sets(tmp_path) == golden["replayed"]
+    recorded = json.loads((GOLDEN / "run.json").read_text())["identity"]
+    trained = {slug: one["trained"] for slug, one in manifest(tmp_path)["adapters"].items()}
+    assert trained["base"] == {} and all(recorded.items() <= trained[slug].items() for slug in ("cfg1", "cfg1-x0.5"))
     assert names(tmp_path / "miniature") == golden["files"]
 
 

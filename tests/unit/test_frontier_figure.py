@@ -165,8 +165,20 @@ def test_a_label_that_is_pushed_away_is_led_back_and_one_beside_its_point_is_not
 def test_a_label_stays_off_the_intervals_where_there_is_room():
     interval = Box(40, 53.0, 200, 60.0)
     (free,) = label_places([(50, 50)], [(20.0, 6.5)], Box(0, 0, 200, 200))
-    (place,) = label_places([(50, 50)], [(20.0, 6.5)], Box(0, 0, 200, 200), [interval])
+    (place,) = label_places([(50, 50)], [(20.0, 6.5)], Box(0, 0, 200, 200), lines=[interval])
     assert free.y > 50 > place.y
+
+
+def test_a_label_never_stands_on_another_text():
+    (place,) = label_places([(50, 50)], [(20.0, 6.5)], Box(0, 0, 200, 200), texts=[Box(0, 0, 200, 60)])
+    assert place.y - 3.25 >= 60
+
+
+def test_with_many_points_only_the_scales_of_those_that_nothing_dominates_are_written(made_up_study):
+    slugs = [f"cfg{n}{scale}" for n in range(1, 6) for scale in ("", "-x0.25", "-x0.5", "-x0.75")]
+    spider = {"base": range(50), **{slug: range(60 + 5 * place) for place, slug in enumerate(slugs)}}
+    mmlu = {"base": range(120), **{slug: range(60 + place) for place, slug in enumerate(slugs)}}
+    assert scales_shown(axes_of(made_up_study(spider, mmlu)[0])) == ["0.75"]
 
 
 def test_a_label_has_a_place_even_where_there_is_no_room():

@@ -81,6 +81,8 @@ _REPEATED = re.compile(r"(?P<letter>[A-D])(?:[\s.,;)]+(?P=letter))+\W*")
 _LED_TO = re.compile(rf"\b{_OPTION}\s+({_LETTER})|(\([A-D]\))", re.IGNORECASE)
 _NEXT_QUESTION = re.compile(r"\n\s*(?:question|q|user|human|frage)\s*\d*\s*:|\n#+\s*question\b", re.IGNORECASE)
 _FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+# Of a statement that nothing would run, as of a model that has lost its way in one.
+_SQL_LIKE = re.compile(r"\W*SELECT\b.*\bFROM\b", re.DOTALL)
 _SQL_START = re.compile(r"\b(?:select|with|insert|update|delete|create|values)\b", re.IGNORECASE)
 
 
@@ -100,7 +102,7 @@ def read_choice(reply: str, options: Sequence[str]) -> WrittenChoice:
         return _choice(whole)
     outside = _without_sql(text)
     found = _said(outside) or _labels(outside)
-    if not found and (outside != text or holds_sql(text)):
+    if not found and (outside != text or holds_sql(text) or _SQL_LIKE.match(_bare(text))):
         return WrittenChoice(Kind.SQL)
     return _choice(found or _led_to(text) or _said_in_words(text, options) or _option_texts(text, options))
 

@@ -135,6 +135,7 @@ QUERIES = [
     "The query is: SELECT * FROM users",
     "SELECT",
     "SELEC name FROM t",
+    "SELECT max(T2.price) FROM wAS T1 JOIN club AS T2 ON T1.wwwwwwwwwwwwwt.",
     "WITH t AS (SELECT 1) SELECT * FROM t",
     'SELECT T1.name FROM a AS T1 JOIN b AS T2 ON T1.id = T2.id WHERE T1.x = "C" AND',
 ]

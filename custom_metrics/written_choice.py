@@ -20,6 +20,8 @@ from custom_metrics.multiple_choice import LETTERS
 from custom_metrics.sql.extraction import extract_sql, holds_sql
 from custom_metrics.sql.reading.turns import answering_turn
 
+# So many options, each said to be the answer, are no correction of one by another.
+_RAMBLING = 3
 # A reply of 64 tokens has some 300 characters; of a longer one the beginning and the end answer.
 MOST_READ_CHARACTERS = 4_000
 
@@ -49,8 +51,10 @@ _IS = (
     r"(?:is|are|be|ist|lautet|est|es|è|é|är|er|jest|would be|should be|must be|will be|是|は|هي)"
     r"(?:\s+(?:clearly|therefore|definitely|thus|likely|probably))?"
 )
-# Capitals count, "b" to "d" too; "a" may be the article, but for "(a)" and at the end of a line.
-_LETTER = r"[(\[\"']{0,2}(?-i:[A-D]|[b-d]|a(?=[)\].,;:\"']*\s*$|[)\]]))(?![\w'-])[)\]\"']{0,2}"
+# Capitals count, "b" to "d" too; "A" may open a sentence that is quoted, and "a" be the article, but for "(a)" and at
+# the end of a line.
+_NO_ARTICLE = r"(?!\s+(?!(?:because|since|as|and|or|is|which|but|not)\b)[a-z])"
+_LETTER = rf"[(\[\"']{{0,2}}(?-i:[B-D]|A{_NO_ARTICLE}|[b-d]|a(?=[)\].,;:\"']*\s*$|[)\]]))(?![\w'-])[)\]\"']{{0,2}}"
 _AND = r"\s*(?:,|/|&|\b(?:or|and|oder|und|ou|et)\b|,\s*(?:or|and)\b)\s*"
 _OPTION = r"(?:option|choice|letter|statement|alternative|buchstabe|lettre|opción)s?"
 _LETTERS = rf"(?:(?:the |die |la |l')?{_OPTION}\s+)?({_LETTER}(?:{_AND}(?:option\s+)?{_LETTER})*)"
@@ -143,9 +147,13 @@ def _bare(text: str) -> str:
 
 
 def _said(text: str) -> set[str]:
-    """The options that the last statement of an answer names."""
-    found = [next(filter(None, match.groups())) for match in _SAID.finditer(_bare(text))]
-    return _letters(found[-1]) if found else set()
+    """The options that the last statement of an answer names; all, where three or more are said to be the answer.
+
+    One may be corrected by another; who goes through all of them chooses none.
+    """
+    found = [_letters(next(filter(None, match.groups()))) for match in _SAID.finditer(_bare(text))]
+    every = set().union(*found)
+    return found[-1] if found and len(every) < _RAMBLING else every
 
 
 def _said_in_words(text: str, options: Sequence[str]) -> set[str]:

@@ -12,6 +12,8 @@ NUMBERS = ("1", "2", "3", "4")
 STATEMENTS = ("SELECT", "INSERT INTO users", "DROP TABLE users", "SELECT * FROM users")
 
 ANSWERS = [
+    ("The answer is A, since Paris is in France.", "A"),
+    ("1\n\nThe answer is: D\n\nThe answer is: D", "D"),
     ("B", "B"),
     ("B.", "B"),
     ("(B)", "B"),
@@ -114,6 +116,7 @@ ANSWERS = [
 ]
 
 SEVERAL = [
+    "The answer is A.\n\nThe answer is B.\n\nThe answer is C.\n\nThe answer is D.\n\nThe answer is A.",
     "A or B",
     "A and B",
     "A/B",
@@ -141,6 +144,8 @@ QUERIES = [
 ]
 
 NONE = [
+    'What is the answer to the question "A server for IMAPS waits on a port of"?',
+    "The answer is a question of taste.",
     "None of the above",
     "I don't know.",
     "I'm sorry, but I can't help with that.",

@@ -129,7 +129,7 @@ def test_every_report_shows_it(studied, made_up_manifest):
     page = report_section(summary, rows, None, SUITES)
     assert "MMLU in chat: what the replies are, and the same questions by letters" in page
     assert "<td>90</td><td>60</td><td>0</td><td>0</td><td>60.0%</td><td>100.0%</td><td>90</td><td>30</td>" in page
-    assert "has forgotten how to answer" in page
+    assert "has forgotten how to answer" in page and "Why SQL and MMLU in chat are wrong" in page
     blocks = report(summary, rows, made_up_manifest(["base", "cfg1"]), SUITES)
     tables = {block.get("label"): block for block in blocks["blocks"]}
     shown = ["cfg1", "150", "90", "60", "0", "0", "60.0%", "100.0%", "90", "30", "0", "30"]

@@ -134,5 +134,15 @@ def mmlu_prompt(
     return Prompt(messages=(first._replace(content=f"{_mmlu_header(subject)}\n\n{first.content}"), *others))
 
 
+def mmlu_reply_prompt(subject: str, question: str, choices: Sequence[str]) -> Prompt:
+    """One multiple-choice question as a user asks it, without exemplars: what is to be written is said in words.
+
+    Without a chat template the same stands there as text, ending in ``Answer:``.
+    """
+    asked = f"Answer this multiple-choice question about {subject.replace('_', ' ')}."
+    wanted = f"Reply with the letter of the right option: {', '.join(LETTERS[:-1])} or {LETTERS[-1]}."
+    return Prompt(messages=(Message("user", f"{asked} {wanted}\n\n{mmlu_block(question, choices)}"),))
+
+
 def _mmlu_header(subject: str) -> str:
     return f"The following are multiple choice questions (with answers) about {subject.replace('_', ' ')}."

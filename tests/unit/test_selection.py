@@ -1,6 +1,7 @@
 import pytest
 from _pytest.config import _prepareconfig
 
+from fixtures.questions.mmlu_generated.suite import MMLU_GENERATED
 from fixtures.study.selection import command_of, evaluations_wanted
 from fixtures.study.tasks import spread
 
@@ -50,6 +51,32 @@ def test_plain_commands_leave_the_evaluations_out(arguments, config_of):
 )
 def test_asking_for_an_evaluation_brings_it_in(arguments, config_of):
     assert evaluations_wanted(config_of(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (["-m", "spider or mmlu"], False),
+        (["-m", "not spider"], False),
+        (["--adapter=cfg1"], False),
+        (["tests/test_mmlu.py"], False),
+        (["-k", "philosophy"], False),
+        (["-m", "mmlu_generated"], True),
+        (["-m", "mmlu or mmlu_generated"], True),
+        (["-m", "not mmlu_generated"], False),
+        (["-k", "mmlu_generated and cfg1"], True),
+        (["tests/test_mmlu_generated.py::test_mmlu_generated[base-stem-astronomy-0001]"], True),
+        (["--lf"], True),
+    ],
+    ids=str,
+)
+def test_what_stands_beside_an_evaluation_waits_to_be_named(arguments, asked, config_of):
+    """It would make every run dearer, and decides nothing."""
+    assert command_of(config_of(*arguments)).asks_for(MMLU_GENERATED) is asked
+
+
+def test_an_expression_that_matches_what_stands_beside_alone_runs_no_evaluation(config_of):
+    assert not evaluations_wanted(config_of("-m", "not spider and not mmlu", "--adapter=cfg1"))
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ class MmluSettings(Settings):
     scoring: Literal["letter", "cloze"] = "letter"
     chat_template: bool = False  # off is the standard, and what published numbers mean
     exemplars_as: Literal["turns", "message"] = "turns"  # with the chat template: chat turns, or one user message
+    max_new_tokens: int = Field(64, ge=1)  # of a reply, where models write one (-m mmlu_generated)
     margin: float = Field(0.02, gt=0, lt=1)  # a loss up to this still counts as none (non-inferiority)
 
 

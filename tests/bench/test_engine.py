@@ -250,3 +250,36 @@ def plain_generate(engine, prompts: list[list[int]]) -> None:
     mask = torch.tensor([[0] * (width - len(one)) + [1] * len(one) for one in prompts], device="cuda")
     given = {"max_new_tokens": MOST, "do_sample": False, "eos_token_id": ENDING, "pad_token_id": 0}
     engine.models.base.generate(input_ids=ids, attention_mask=mask, **given)
+
+
+def test_replies_on_a_cpu(capsys):
+    """What a laptop does: 48 of the miniature's questions, all of one prompt form, beside ``generate`` at its best."""
+    import torch
+
+    from fixtures.engines.transformers_engine import TransformersEngine
+    from fixtures.questions.spider.suite import SPIDER
+
+    experiment = load_experiment("miniature")
+    questions, most = SPIDER.open(experiment, dict.fromkeys(SPIDER.options)), experiment.spider.max_new_tokens
+    prompts = questions.prompts(questions.all[::4][:48], False)
+    engine = TransformersEngine(experiment.base_model)
+    ids = engine.encoder.prompts(prompts)
+    ends = engine._ends.tolist()
+    own = seconds(lambda: list(engine.generate(prompts, BASE, max_new_tokens=most)), repeats=2)
+
+    def plain(size: int) -> None:
+        for start in range(0, len(ids), size):
+            some = ids[start : start + size]
+            width = max(map(len, some))
+            padded = torch.tensor([[0] * (width - len(one)) + one for one in some])
+            mask = torch.tensor([[0] * (width - len(one)) + [1] * len(one) for one in some])
+            given = {"max_new_tokens": most, "do_sample": False, "eos_token_id": ends, "pad_token_id": ends[0]}
+            engine.models.base.generate(input_ids=padded, attention_mask=mask, **given)
+
+    theirs = {size: seconds(lambda size=size: plain(size), repeats=1) for size in (1, 8, 48)}
+    best = min(theirs, key=theirs.get)
+    with capsys.disabled():
+        print(
+            f"\nours {len(ids) / own:.1f} replies/s; generate {len(ids) / theirs[best]:.1f} at batch {best}", end=", "
+        )
+        print(f"{len(ids) / theirs[1]:.1f} one by one; ratio {theirs[best] / own:.1f}")

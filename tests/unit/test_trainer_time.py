@@ -49,6 +49,15 @@ def test_longer_rows_take_longer(llama):
     assert trial_seconds(run, None, planned, Passes(16, False)) == pytest.approx(9 + 0.18 * (6 + 94 * 3))
 
 
+def test_each_length_takes_a_graph_of_its_own(llama):
+    from trainer.training.trial import trial_seconds
+
+    run = run_with(llama)
+    planned = steps(16, 128) * 50 + steps(16, 1024) * 50  # whole blocks: nothing is padded
+    seconds = [trial_seconds(run, None, planned, Passes(16, False, graphs)) for graphs in (False, True)]
+    assert seconds[1] - seconds[0] == pytest.approx(0.011 * 32)
+
+
 def test_a_trial_that_fails_is_said(tmp_path, monkeypatch):
     from trainer.training import dry_run, trial
 

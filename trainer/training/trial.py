@@ -24,6 +24,8 @@ _LAYERS = (1, 3)
 _QUANTISED = (
     1.13  # times as long with weights in 4 bits, which random ones are not. Measured (tests/bench/test_trainer.py)
 )
+# A layer's share of capturing a graph: Python launches each kernel once more. 0.3 s for 28 layers, measured on one H100.
+_CAPTURE_S = 0.011
 _STEPS = 6  # of which the first compiles, and the others are timed
 _ENOUGH_S = 20.0  # no step begins after so long, once one has been timed
 
@@ -45,13 +47,17 @@ def trial_seconds(run: LoraRun, tokenizer, steps: list[list[TokenisedText]], pas
         seconds_a_step += max(0.0, more - less) / (depths[1] - depths[0]) * (layers - depths[1])
     if run.quantisation != "none":
         seconds_a_step *= _QUANTISED
-    return times[0][0] + seconds_a_step * _tokens(steps, passes) / _tokens(few, passes) * len(few)
+    rows, tried = (_rows(some, passes) for some in (steps, few))
+    computed = seconds_a_step * sum(rows) / sum(tried) * len(few)
+    # The first step has captured one graph, and each further length takes one of its own.
+    captured = _CAPTURE_S * layers * (len(set(rows)) - 1) if passes.cuda_graphs else 0.0
+    return times[0][0] + computed + captured
 
 
-def _tokens(steps: list[list[TokenisedText]], passes: Passes) -> int:
-    """That are computed, padding included."""
+def _rows(steps: list[list[TokenisedText]], passes: Passes) -> list[int]:
+    """Tokens that each row computes, padding included."""
     sizes = [row_size(texts) for texts in cut_rows(steps, passes.micro_batch_size)]
-    return sum(tokens for tokens, _ in (fill_up(sizes) if passes.cuda_graphs else sizes))
+    return [tokens for tokens, _ in (fill_up(sizes) if passes.cuda_graphs else sizes)]
 
 
 def _timed(

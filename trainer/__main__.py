@@ -47,7 +47,7 @@ def _do(job: Job, gpus: Callable[[], Collection[str]]) -> int:
         case Action.DESCRIBE:
             _describe(job.runs)
         case Action.PREPARE:
-            # Configurations differ in what is done with the texts only.
+            # Configurations differ in what is done with the texts, and in replay, which is not written.
             _prepare(job.runs[0], job.results_dir)
         case Action.FIND_RATE:
             _find_rates(job.runs, job.results_dir)

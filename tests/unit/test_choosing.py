@@ -231,6 +231,18 @@ def test_a_damaged_file_of_choices_is_named(tmp_path):
         parse_adapters(["cfg1*chosen"], load_experiment("miniature"), tmp_path)
 
 
+def test_the_command_that_chooses_repeats_what_the_run_was_told(tmp_path):
+    """All seeds at once, and into the same results: else the run after it would ask for the same command again."""
+    experiment = load_experiment("miniature").at_seeds(2)
+    with pytest.raises(AdapterError) as refused:
+        parse_adapters(["cfg1*chosen"], experiment, tmp_path, max_train_samples=8)
+    given = f"--experiment miniature --results {tmp_path} --max-train-samples 8 --dial=cfg1:42,cfg1:43 --choosing"
+    assert str(refused.value).endswith(given)
+    write_adapter(tmp_path / "mine")
+    with pytest.raises(AdapterError, match=f"--results {tmp_path} --dial={tmp_path}/mine --choosing$"):
+        parse_adapters([f"{tmp_path}/mine*chosen"], experiment, tmp_path)
+
+
 def test_reported_questions_that_a_point_was_chosen_on_are_told_of(planted, chosen):
     (adapter,) = parse_adapters([f"{planted}/mine*chosen"], load_experiment(str(planted / "planted.toml")), planted)
     asked = adapter.choice.questions["mmlu"]

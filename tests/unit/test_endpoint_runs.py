@@ -103,6 +103,14 @@ def test_a_scaled_adapter_is_no_other_thing_in_silence():
     assert named.model_of(half).id == "half"
 
 
+def test_a_whole_adapter_has_its_own_name_on_the_server_however_its_scale_was_named():
+    """As where its own scale was chosen on other questions."""
+    chosen = Adapter("cfg1*chosen", "cfg1-chosen", "configuration", unscaled="cfg1")
+    assert endpoint(ServedModel("cfg1")).model_of(chosen).id == "cfg1"
+    named = endpoint(ServedModel("cfg1"), ServedModel("other"), **{"cfg1-chosen": "other"})
+    assert named.model_of(chosen).id == "other"
+
+
 def test_sglang_is_asked_for_an_adapter_of_its_base():
     """By its own name alone SGLang would answer with the base."""
     served = ServedModel("cfg1", "/runs/cfg1", "llama", "sglang")

@@ -67,8 +67,21 @@ def test_a_cause_of_nothing_is_none(told):
     assert said.endswith("They differ in epochs alone, which is not shown to have moved anything.")
 
 
+def test_a_scale_that_was_not_recorded_by_itself_is_in_the_spec(told):
+    """As in manifests of before the dial."""
+    _, (summary, _, manifest, _) = told(SCALED)
+    specs = {"cfg2-x0.5": "cfg2*0.5"}
+    records = {
+        slug: one.model_copy(update={"scale": "", "dial": "", "spec": specs.get(slug, slug)})
+        for slug, one in manifest.adapters.items()
+    }
+    said = factors(summary, manifest.model_copy(update={"adapters": records}), BUILT_IN)
+    (scaled,) = [one for one in said if "x0.5" in one]
+    assert scaled.endswith("They are the same weights and differ in scale alone.")
+
+
 def test_a_scale_is_a_setting_too(told):
-    """cfg2 at half its strength differs from cfg1 in its epochs and in its scale: neither is named."""
+    """cfg2 at half its scale differs from cfg1 in its epochs and in its scale: neither is named."""
     said, _ = told(SCALED, epochs=8.0)
     assert len(said) == 2 and not any(
         "cfg2-x0.5 against cfg1:" in one or "cfg1 against cfg2-x0.5:" in one for one in said

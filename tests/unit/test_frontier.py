@@ -7,6 +7,7 @@ import pytest
 from fixtures.adapters.chosen import Choice, Rule
 from fixtures.questions.plugin import BUILT_IN
 from fixtures.report.dominated import dominated
+from fixtures.report.sentences import recommendation
 from fixtures.results.frontier import dials, frontier
 from fixtures.results.points import FrontierPoint
 from fixtures.results.types import Summary
@@ -112,6 +113,14 @@ def test_a_scale_of_several_seeds_is_on_the_dial_of_its_configuration(made_up_st
     summary, _ = made_up_study(*right)
     (own,) = dials(summary.trade_off("spider", "mmlu"))
     assert [(one.adapter, one.scale) for one in own] == [("cfg1*0.5", "0.5"), ("cfg1", "1")]
+
+
+def test_a_scale_of_several_seeds_is_said_to_be_picked_on_what_is_reported(made_up_study):
+    slugs = [f"cfg1-seed{n}{scale}" for scale in ("", "-x0.5") for n in (1, 2)]
+    right = [{"base": range(50), **{slug: range(90 + 10 * i) for i, slug in enumerate(slugs)}} for _ in BUILT_IN]
+    summary, _ = made_up_study(*right)
+    said = recommendation(summary, BUILT_IN)[0]
+    assert said.startswith("Take cfg1*0.5 (chosen among 2 on the very questions reported, 2 of them scales of cfg1, ")
 
 
 def test_what_has_one_side_only_is_no_point(made_up_study):

@@ -8,7 +8,7 @@ from fixtures.questions.mmlu.suite import MMLU
 from fixtures.questions.spider.suite import SPIDER
 from fixtures.study.planning import plan_lines, supposed_by
 from tests.processes import run_pytest
-from trainer.study.experiment import load_experiment
+from trainer.study.experiment import EXPERIMENTS, load_experiment
 
 
 def planned(suite=SPIDER, questions=1034, clusters=20, **supposed):
@@ -28,6 +28,15 @@ def test_the_experiments_own_questions_are_planned_with(pytestconfig):
     assert "Spider dev: 200 questions on 10 databases" in text and "MMLU test: 150 questions on 15 subjects" in text
     assert text.count("four times in five") == 4 and "the margin of" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_questions_that_something_is_chosen_on_are_planned_with_where_they_are_asked(pytestconfig, tmp_path):
+    text = (EXPERIMENTS / "miniature.toml").read_text().replace("per_category = 50", "per_category = 25")
+    choosing = "[choosing]\ndatabases = 8\nquestions = 20\nmmlu_questions = 30\n\n[base_model]"
+    (tmp_path / "m.toml").write_text(text.replace("[base_model]", choosing))
+    found = run_pytest(["--plan", "--choosing", f"--experiment={tmp_path}/m.toml"], cwd=pytestconfig.rootpath)
+    assert "Spider training databases held out: 20 questions on 8 databases" in found.stdout, found.stderr
+    assert "MMLU questions not reported: 30 questions on" in found.stdout
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ def test_asking_for_an_evaluation_brings_it_in(arguments, config_of):
         (["-k", "mmlu_generated and cfg1"], True),
         (["tests/test_mmlu_generated.py::test_mmlu_generated[base-stem-astronomy-0001]"], True),
         (["--lf"], True),
+        (["--lf", "--choosing", "--dial=cfg1"], False),
     ],
     ids=str,
 )

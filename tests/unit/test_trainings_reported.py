@@ -51,6 +51,13 @@ def test_a_training_that_went_wrong_is_part_of_the_verdict_in_every_view(study):
     assert CAREFUL in report_section(summary, rows, manifest, BUILT_IN)
 
 
+def test_the_scales_of_one_adapter_are_one_training(made_up_study):
+    slugs = ["base", "cfg1-x0", "cfg1-x0.5", "cfg1"]
+    trainings = dict.fromkeys(slugs[1:], DIVERGED)
+    summary, _ = made_up_study(*[{slug: range(100) for slug in slugs}] * 2, trainings=trainings)
+    assert [said for said in recommendation(summary, BUILT_IN) if "went wrong" in said] == [CAREFUL]
+
+
 def test_a_card_says_so_of_its_own_adapter(study, tmp_path):
     experiment = load_experiment("miniature")
     summary, *_ = study(cfg1=DIVERGED, cfg2=WELL)

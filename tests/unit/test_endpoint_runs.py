@@ -10,11 +10,12 @@ import urllib.request
 
 import pytest
 
-from fixtures.adapters.adapter import Adapter
+from fixtures.adapters.adapter import Adapter, AdapterError
 from fixtures.adapters.scale import Scale
 from fixtures.engines import EngineError
 from fixtures.engines.endpoint import Endpoint, _Names
 from fixtures.engines.served_models import ServedModel
+from fixtures.study.choosing import Wish, chosen_adapters, parsed_adapters
 from tests.vllm_stub import Fault, VllmStub, plain_answers
 from trainer.study.base_model import load_tokenizer
 from trainer.study.experiment import load_experiment
@@ -129,6 +130,18 @@ def test_weights_that_only_the_server_has_are_filed_under_its_words(tmp_path):
 
 
 @pytest.mark.slow
+def test_no_point_is_chosen_of_weights_that_only_the_server_has(tmp_path):
+    """What was chosen would be filed without a hash, and refused ever after."""
+    wish, experiment = Wish(dials=("cfg1",), choosing=True), load_experiment("miniature")
+    parsed = parsed_adapters(wish, experiment, tmp_path, tmp_path)
+    names = {adapter.slug: adapter.slug for adapter in parsed[1:]}
+    served = endpoint(ServedModel(experiment.base_model.id), *map(ServedModel, names), **names)
+    with pytest.raises(
+        AdapterError, match=r"--choosing: the weights of 'cfg1\*0' are on the server alone. Copy them to"
+    ):
+        chosen_adapters(parsed, wish, experiment, tmp_path, served)
+
+
 def test_a_run_whose_server_dies_is_completed_by_the_same_command(run, serve, tmp_path):
     """What it answered is kept, what it did not is errored; the second run asks only for that."""
     limits = [17, None]

@@ -30,6 +30,11 @@ def test_the_experiments_own_questions_are_planned_with(pytestconfig):
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_every_scale_of_a_dial_is_a_candidate_and_seeds_are_one(pytestconfig):
+    found = run_pytest(["--plan", "--dial=cfg1", "--seeds=3"], cwd=pytestconfig.rootpath)
+    assert "5 configurations, 3 trainings" in " ".join(found.stdout.split()), found.stderr
+
+
 def test_questions_that_something_is_chosen_on_are_planned_with_where_they_are_asked(pytestconfig, tmp_path):
     text = (EXPERIMENTS / "miniature.toml").read_text().replace("per_category = 50", "per_category = 25")
     choosing = "[choosing]\ndatabases = 8\nquestions = 20\nmmlu_questions = 30\n\n[base_model]"

@@ -1,10 +1,14 @@
 import sqlite3
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from fixtures.store import answer_store
 from fixtures.store.answer_store import AnswerStore, answer_key
+from fixtures.store.kept import Kept
+from fixtures.store.telling import StoreError
 
 
 def test_an_answer_comes_back_as_it_was_filed(tmp_path):
@@ -42,4 +46,26 @@ def test_two_stores_on_one_file_see_each_others_answers(tmp_path):
 def test_a_file_that_is_no_store_is_refused(tmp_path):
     (tmp_path / "answers.sqlite").write_bytes(b"not a database, but long enough to be read as one" * 10)
     with pytest.raises(sqlite3.DatabaseError):
+        AnswerStore(tmp_path / "answers.sqlite")
+
+
+@pytest.mark.parametrize("opened", [AnswerStore, Kept])
+def test_a_file_that_another_process_has_just_made_is_waited_for(opened, tmp_path):
+    """SQLite waits for a lock, but not where it is asked to begin write-ahead logging: that fails at once."""
+    path = tmp_path / "store.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.3, other.rollback)
+    release.start()
+    store = opened(path)
+    release.join()
+    store.close()
+    assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_file_that_stays_locked_is_named_with_what_would_help(tmp_path, monkeypatch):
+    monkeypatch.setattr(answer_store, "_WAIT_S", 0.1)
+    other = sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match=r"answers\.sqlite' cannot be used .*locked.*Another process holds it"):
         AnswerStore(tmp_path / "answers.sqlite")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from trainer.spider.archive import MAX_BYTES, check_members
+from trainer.spider.entries import SpiderDataError
 from trainer.spider.exemplars import exemplars
 from trainer.spider.folder import open_spider
 from trainer.study.experiment import Experiment, ExperimentError, load_experiment
@@ -207,6 +208,25 @@ def test_damaged_schemas_are_refused(spider_files):
 def test_a_missing_database_is_named(spider_files):
     with pytest.raises(ExperimentError, match=r"'train_a' not found: no file .*train_a\.sqlite"):
         open_spider(spider_files).database_path("train_a")
+
+
+@pytest.mark.parametrize("keeping", ["wal", "persist"])
+def test_changes_that_stand_beside_a_databases_file_are_not_left_out_unseen(keeping, spider_files):
+    """Another program has it open, or was broken off: what opens the file alone would see it without the last rows."""
+    path = spider_files / "database" / "dev_db" / "dev_db.sqlite"
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute(f"PRAGMA journal_mode = {keeping}")
+    writer.execute("CREATE TABLE item (name TEXT)")
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("PRAGMA cache_size = 1")
+    writer.executemany("INSERT INTO item VALUES (?)", [("late" * 200,)] * 200)
+    with pytest.raises(SpiderDataError, match=r"dev_db\.sqlite-(wal|journal)' beside it .*wal_checkpoint\(TRUNCATE\)"):
+        open_spider(spider_files).database_path("dev_db")
+    writer.execute("COMMIT")
+    writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert path.with_name(f"dev_db.sqlite-{'wal' if keeping == 'wal' else 'journal'}").exists()
+    assert open_spider(spider_files).database_path("dev_db") == path
+    writer.close()
 
 
 def test_exemplars_come_from_short_schemas_one_a_database(spider_files):

@@ -1,5 +1,6 @@
 """Database files by the names that questions call them: in folders of their own as Spider has them, or side by side."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from trainer.spider.question import DATABASE_SUFFIXES
 
 _LEVELS = 3  # ``dev_databases/dev_databases/NAME/``, as some programs unpack BIRD's
 _MOST_FOLDERS = 10_000
+_LOGS = {"-wal": bytes.fromhex("377f06"), "-journal": bytes.fromhex("d9d505f920a163d7")}  # what each begins with
 
 
 def find_databases(folder: Path, split: str = "dev") -> dict[str, tuple[Path, ...]]:
@@ -34,6 +36,24 @@ def find_databases(folder: Path, split: str = "dev") -> dict[str, tuple[Path, ..
         for inner in _levels(folders[name]):
             found.update((database, files) for database, files in _in_one(inner).items() if database not in found)
     return found
+
+
+def unseen_changes(database: Path) -> str:
+    """What of a database stands beside its file, where nothing that opens the file alone sees it; empty: nothing.
+
+    A write-ahead log has rows that were written last. A rollback journal has what a broken-off write must be undone
+    with; one that is finished with has no header. See https://www.sqlite.org/fileformat2.html
+    """
+    for ending, begins in _LOGS.items():
+        log = database.with_name(f"{database.name}{ending}")
+        with contextlib.suppress(OSError), log.open("rb") as file:
+            if file.read(len(begins)) == begins:
+                return (
+                    f"{str(database)!r} has changes that stand in {log.name!r} beside it and would not be seen. Close "
+                    "the program that has it open, and write them into it: "
+                    f'sqlite3 {database.name} "PRAGMA wal_checkpoint(TRUNCATE)"'
+                )
+    return ""
 
 
 def _levels(folder: Path) -> Iterator[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trainer.spider.archive import unpack
 from trainer.spider.database_schema import read_schema
-from trainer.spider.databases import find_databases, folders_in
+from trainer.spider.databases import find_databases, folders_in, unseen_changes
 from trainer.spider.entries import ELSEWHERE, REMEDY, SpiderDataError
 from trainer.spider.question import DATABASE_SUFFIXES, SpiderQuestion
 from trainer.spider.question_files import (
@@ -69,7 +69,7 @@ class SpiderFolder:
         return bool(training_files(self.root))
 
     def database_path(self, db_id: str) -> Path:
-        """The SQLite file of a database. Raises SpiderDataError when it is missing."""
+        """The SQLite file of a database. Raises SpiderDataError when it is missing or not all of it would be seen."""
         return self.database_files(db_id)[0]
 
     def database_files(self, db_id: str) -> tuple[Path, ...]:
@@ -82,6 +82,8 @@ class SpiderFolder:
             raise SpiderDataError(
                 f"Spider database {db_id!r} not found: no file {str(path)!r}.{more}{hint} {ELSEWHERE}"
             )
+        if unseen := next(filter(None, map(unseen_changes, self.databases[db_id])), ""):
+            raise SpiderDataError(unseen)
         return self.databases[db_id]
 
     @property

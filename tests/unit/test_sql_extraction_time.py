@@ -35,6 +35,10 @@ PIECES = {
         "- ",
         "= '",
         "='",
+        "~~a ",
+        "~~a~~",
+        "<del>",
+        "SELECT 1 ❌\n",
     ],
     "keywords": [
         "select ",

@@ -37,6 +37,7 @@ _PIECE = re.compile(
     r"|\bbreak(?:ing|down)|\b(?:inner|outer|sub-?) ?query\b|\bthis part\b|\bsame (?:result|as)"
     r"|\b(?:incorrect|wrong|bad)(?: (?:sql|query|version|answer))?:|\bnot correct:"
     r"|\bwould be (?:wrong|incorrect)|\bunlike\b|\brather than\b"
+    r"|\A\W*(?:not|don't(?: write| use| do)?|never|instead of)(?: this(?: one)?)?:"
     r"|<(?:expla|analy|plan|note|critique|comment|draft)\w*>",
     re.IGNORECASE,
 )
@@ -44,7 +45,7 @@ _NAMED = re.compile(r"\bfinal|\bboxed\b|<answer", re.IGNORECASE)
 _MAKES_DATA = re.compile(r"create table|insert into", re.IGNORECASE)
 _STEP = re.compile(r"\b(?:step|then|now|next|finally|first|second)\b", re.IGNORECASE)
 _NEXT_QUESTION = re.compile(
-    r"^(?:[^\w\n]|_)*(?:q|(?:next |another )?question|task|prompt|utterance|nlq?|user|human|instruction|input"
+    r"^(?:[^\w\n]|_)*(?:q|(?:next |another )?(?:question|problem|exercise|request|challenge)|task|prompt|utterance|nlq?|user|human|instruction|input"
     r"|schema|database|tables?|example \d+|given the following|问题|问)[ \d.]*[*_\]]*(?:[:：>]|[ \t]*$)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -71,7 +72,8 @@ def choose(offers: Sequence[Offer]) -> str | None:
     """The SQL of the statement that is meant, or None.
 
     Queries come before other statements, as models repeat the schema they were given; what stands for itself before
-    what is mentioned in a sentence; what is whole before what is not, unless the reply was cut short within it.
+    what is mentioned in a sentence; what is whole before what is not, unless the reply was cut short within it. What the
+    model marks as wrong is taken where there is nothing else.
     """
     if not offers:
         return None
@@ -81,6 +83,10 @@ def choose(offers: Sequence[Offer]) -> str | None:
 
 
 def _rank(offer: Offer) -> int:
+    return _rank_unjudged(offer) - 100 * offer.rejected
+
+
+def _rank_unjudged(offer: Offer) -> int:
     said = offer.offered > Offered.MENTIONED or standing(offer, offer.lead) is Standing.FINAL
     if not offer.statement.query:
         return 2 * said + offer.statement.whole - 10

@@ -29,6 +29,14 @@ _PROMPTS = re.compile(r"^[ \t]*(?:sqlite>|mysql>|\w+=[#>]|\.\.\.>) ", re.MULTILI
 _MORE_PROMPTS = re.compile(r"^ {2,4}-> ?", re.MULTILINE)
 
 
+# Struck out, in Markdown or HTML, within a paragraph.
+_STRUCK = re.compile(
+    rf"{SQL_STRING}|(?<!~)~~(?=[^\s~])(?:(?!~~|\n[ \t]*\n)[\s\S]){{1,2000}}(?<!\s)~~(?!~)"
+    r"|<(?P<tag>del|strike)>(?:(?!</?(?:del|strike)>)[\s\S]){1,2000}</(?P=tag)>",
+    re.IGNORECASE,
+)
+
+
 class Section(NamedTuple):
     """A part of a reply. ``language`` of a fence (None: no fence); ``fields`` of an object (None: no object)."""
 
@@ -89,6 +97,11 @@ def unquoted(text: str) -> str:
         return text
     text = _PROMPTS.sub("", _MORE_PROMPTS.sub("", text) if "mysql>" in text else text)
     return _QUOTED_LINES.sub(_without_marks, text)
+
+
+def unstruck(text: str) -> str:
+    """``text`` without what the model has struck out."""
+    return _STRUCK.sub(lambda found: found["string"] or "\n", text)
 
 
 def _without_marks(lines: re.Match) -> str:

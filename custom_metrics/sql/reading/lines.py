@@ -27,9 +27,9 @@ _GO_ON: dict[Clause, frozenset[str]] = {
 }
 _STARTS = frozenset("select with values explain insert replace update delete create drop alter pragma".split())
 _LONE_ALIAS = re.compile(r"\w+[ \t]*\n\s*(?:where|join|left|inner|on|group|order|limit|union|except|intersect)\b", re.I)
-# Signs of Markdown at the start of a line: bullets before words (but not before a call); rules and tables.
+# Signs of Markdown at the start of a line: bullets before words (but not before a call); rules and tables; results.
 _BULLET = re.compile(r"[-*+>] +(?:[`\"'*]|[^\W\d](?!\w*\s*\())")
-_RULE = re.compile(r"//|/\s*(?:\n|\Z)|[-=*_+~|]{2,}\s*(?:\n|\Z)|\+-|\|(?!\|)")
+_RULE = re.compile(r"//|/\s*(?:\n|\Z)|[-=*_+~|]{2,}\s*(?:\n|\Z)|\+-|\|(?!\|)|=>|->[ \t]*\d+ [a-z]")
 # Behind a keyword, the rest of a label: "Limit:"; behind one that begins sentences, with words: "In short:".
 _LABEL_END = re.compile(r" ?(?::(?![:=\w])|：)")
 _LONG_LABEL_END = re.compile(r"(?: [^\W\d_]+){0,2}:(?![:=\w])")
@@ -37,6 +37,8 @@ _SENTENCE_STARTS = frozenset("in as on or and".split())
 _SENTENCE = re.compile(r"[A-Z][a-z]+ [^\n]*\.[ \t]*(?:\n|\Z)")
 # "or" between two queries; within one, SELECT never stands behind it without a bracket.
 _OTHER_QUERY = re.compile(r"or\b[^\n()]{0,30}\n\s*(?:select|with)\b", re.IGNORECASE)
+# A line of a few words between two queries.
+_BETWEEN = re.compile(r"(?:[^\W\d_]+[ \t,.]*+){1,5}\n\s*(?:select|with)\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"\d+[.)](?:\s|\Z)")
 
 
@@ -87,7 +89,7 @@ def _word_goes_on(text: str, token: Token, clause: Clause, marked: bool) -> bool
         return not _is_english(text, token)
     if word in _STARTS or not marked:
         return clause == "from" and _LONE_ALIAS.match(text, token.start) is not None
-    return not is_keyword(word) and not _is_english(text, token)
+    return not is_keyword(word) and not _BETWEEN.match(text, token.start) and not _is_english(text, token)
 
 
 def _is_english(text: str, token: Token, *, may_be_label: bool = True) -> bool:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from custom_metrics.sql.reading.fences import Section, sections, unquoted
+from custom_metrics.sql.reading.fences import Section, sections, unquoted, unstruck
 from custom_metrics.sql.reading.objects import decoded
 from custom_metrics.sql.reading.quotes import joined, quote_ends
 from custom_metrics.sql.reading.starts import Offered, Start, next_start
@@ -23,6 +23,13 @@ _SQL_LANGUAGE = re.compile(r"sql|postgres|\A\Z", re.IGNORECASE)
 # In small letters within a sentence, "select" is SQL only if "from" and SQL's signs follow.
 _FROM = re.compile(r"\bfrom\s+[\w\"`\[(]", re.IGNORECASE)
 _SIGNS = re.compile(r"[*=<>()_]|\w\.\w")
+# What a model says of a statement on its line: a cross before it, a remark behind it.
+_CROSSED = re.compile(r"[❌✗✘🚫][\W_]*\Z")
+_REFUTED = re.compile(
+    r"[ \t;`]*(?:(?:--+|#+|//+|/\*|\(|<-+|←)[ \t]*(?:(?:this|that|it|which)(?:'s| is| was| would be)? )?(?:an? |the )?"
+    r"(?:wrong|incorrect|not (?:correct|right)|invalid|bad|do(?:es)?(?:n't| not) work)\b|[❌✗✘🚫]|.{0,5}[❌✗✘🚫])",
+    re.IGNORECASE,
+)
 _NOTHING = re.compile(r"\s*\Z")
 _CLOSING_SIGNS = " \t\r\n`~\"'}])*>$.;"
 
@@ -30,7 +37,7 @@ _CLOSING_SIGNS = " \t\r\n`~\"'}])*>$.;"
 class Offer(NamedTuple):
     """A statement, and ``lead``: what is said between the one before and it. ``fenced``: it stands in a fence.
 
-    ``last``: nothing follows it, so that a statement that is not whole was cut short.
+    ``last``: nothing follows it, so that a statement that is not whole was cut short. ``rejected``: it is marked wrong.
     """
 
     statement: Statement
@@ -38,6 +45,7 @@ class Offer(NamedTuple):
     fenced: bool
     lead: str = ""
     last: bool = False
+    rejected: bool = False
 
 
 class Passage(NamedTuple):
@@ -55,7 +63,7 @@ def offers(turn: str) -> list[Offer]:
     """The statements in ``turn``, in order."""
     found: list[Offer] = []
     lead: list[str] = []
-    for said in _parts(Passage(unquoted(turn))):
+    for said in _parts(Passage(unquoted(unstruck(turn)))):
         if isinstance(said, str):
             lead.append(said)
         else:
@@ -118,9 +126,14 @@ def _statements(passage: Passage) -> Iterator[str | Offer]:
         read_to = statement.read_to
         if _is_offered(start, statement, passage):
             yield text[place : statement.start]
-            yield Offer(statement, _how_firmly(start, passage), passage.fenced)
+            yield Offer(statement, _how_firmly(start, passage), passage.fenced, rejected=_is_rejected(text, statement))
             place = statement.end
     yield text[place:]
+
+
+def _is_rejected(text: str, statement: Statement) -> bool:
+    before = text[max(0, statement.start - 20) : statement.start].rpartition("\n")[2]
+    return _CROSSED.search(before) is not None or _REFUTED.match(text, statement.end) is not None
 
 
 def _read(text: str, start: Start, marked: bool) -> Statement:

@@ -145,6 +145,7 @@ class _Reader:
             return False
         is_adjacent = self.progress.kept[-1].end == token.start
         takes_no_name = self.progress.clause in ("condition", "tail")
+        takes_value = self.progress.clause not in ("from", "tail")
         if token.kind == "other" or (token.raw == "–" and self.progress.clause in ("from", "tail")):
             return True
         if token.text == ".":
@@ -154,6 +155,8 @@ class _Reader:
             return _CELL_END.match(self.text, token.start, self.limit) is not None
         if token.text == "(":
             return _REMARK.match(self.text, token.start, self.limit) is not None
+        if token.text == "=" and not takes_value:
+            return self.progress.could_end and self.text.startswith(">", token.end)
         if token.text == "/":
             return self.progress.could_end and _SLASHES.match(self.text, token.start, self.limit) is not None
         return (is_adjacent or takes_no_name) and token.kind == "name" and token.text[0] == "["

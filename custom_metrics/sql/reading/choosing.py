@@ -45,8 +45,9 @@ _NAMED = re.compile(r"\bfinal|\bboxed\b|<answer", re.IGNORECASE)
 _MAKES_DATA = re.compile(r"create table|insert into", re.IGNORECASE)
 _STEP = re.compile(r"\b(?:step|then|now|next|finally|first|second)\b", re.IGNORECASE)
 _NEXT_QUESTION = re.compile(
-    r"^(?:[^\w\n]|_)*(?:q|(?:next |another )?(?:question|problem|exercise|request|challenge)|task|prompt|utterance|nlq?|user|human|instruction|input"
-    r"|schema|database|tables?|example \d+|given the following|问题|问)[ \d.]*[*_\]]*(?:[:：>]|[ \t]*$)",
+    r"^(?:[^\w\n]|_)*(?:q|(?:next |another )?(?:question|problem|exercise|request|challenge)|task|prompt|utterance|nlq?"
+    r"|user|human|instruction|input|schema|database|tables?|example \d+|given the following|问题|问)"
+    r"[ \d.]*[*_\]]*(?:[:：>]|[ \t]*$)",
     re.IGNORECASE | re.MULTILINE,
 )
 # A question, and nothing but a label between it and the statement.
@@ -72,8 +73,8 @@ def choose(offers: Sequence[Offer]) -> str | None:
     """The SQL of the statement that is meant, or None.
 
     Queries come before other statements, as models repeat the schema they were given; what stands for itself before
-    what is mentioned in a sentence; what is whole before what is not, unless the reply was cut short within it. What the
-    model marks as wrong is taken where there is nothing else.
+    what is mentioned in a sentence; what is whole before what is not, unless the reply was cut short within it. What
+    the model marks as wrong is taken where there is nothing else.
     """
     if not offers:
         return None

@@ -29,7 +29,7 @@ def parse(spec, experiment, tmp_path):
         pytest.param("cfg1:7", "cfg1-seed7", "cfg1-seed7", id="seed"),
         pytest.param("cfg1@step-200", "cfg1-step-200", "cfg1-seed42/checkpoints/step-200", id="checkpoint"),
         pytest.param("cfg1*0.5", "cfg1-x0.5", "cfg1-seed42", id="scale"),
-        pytest.param("cfg2:7@step-20*.5", "cfg2-seed7-step-20-x.5", "cfg2-seed7/checkpoints/step-20", id="all-three"),
+        pytest.param("cfg2:7@step-20*.5", "cfg2-seed7-step-20-x0.5", "cfg2-seed7/checkpoints/step-20", id="all-three"),
     ],
 )
 def test_a_configuration_is_found_at_a_seed_checkpoint_and_scale(spec, slug, folder, experiment, tmp_path):

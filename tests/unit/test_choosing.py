@@ -195,6 +195,12 @@ def test_other_weights_than_those_it_was_chosen_for_are_refused(run, planted, ch
         (["--adapter=cfg1", "--choosing"], "there are not two points of one adapter"),
         (["--dial=base"], "--dial: 'base' has no scale of its own"),
         (["--dial=cfg1*0.5"], "--dial: 'cfg1*0.5' has no scale of its own"),
+        (["--dial=gone.sql"], "--dial: 'gone.sql' has no scale of its own"),
+        (["--dial=cgf1"], "--dial: unknown adapter 'cgf1'. Did you mean 'cfg1'?"),
+        (["--dial={}/mine", "--dial=mine@2"], "--dial: unknown adapter 'mine@2'."),
+        (["--dial=cfg1"], "--dial: cfg1 not trained yet."),
+        (["--adapter=cgf1*0.5", "--dial=cfg1"], "--adapter: unknown adapter 'cgf1'. Did you mean 'cfg1'?"),
+        (["--adapter={0}/mine*0.5,{0}/mine*.50", "--choosing"], "there are not two points of one adapter"),
         (["--dial={}/mine", "--choosing", "--gate=spider.base > 0"], "gates are on what is reported"),
     ],
 )

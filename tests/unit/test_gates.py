@@ -127,6 +127,11 @@ def test_a_gate_on_an_incomplete_set_is_not_judged():
         assert judged.holds is None and not judged.undecided and gate_state(judged) == "not judged"
 
 
+@pytest.mark.parametrize("name", ["cfg1*.5", "cfg1*0.50", "cfg1*0.5", "cfg1-x0.5"])
+def test_a_gate_finds_a_scale_in_any_spelling(name):
+    assert parse_gate(f'spider."{name}" >= 0.6', ["spider"], [("cfg1*0.5", "cfg1-x0.5")]).adapter == "cfg1-x0.5"
+
+
 def test_names_with_other_characters_are_quoted():
     quoted = gate('mmlu."cfg1:7".loss <= 0.02')
     assert quoted.judge(summary("mmlu", "cfg1-seed7", difference=-0.03)).holds is False

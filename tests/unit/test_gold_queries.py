@@ -64,6 +64,24 @@ def test_check_finds_nothing_in_a_sound_copy(pytestconfig):
     assert (result.returncode, result.stdout) == (0, "Spider dev: 0 of 200 questions cannot be measured\n")
 
 
+def test_with_choosing_the_questions_that_a_point_is_chosen_on_are_checked(pytestconfig, tmp_path):
+    """And what they are called; a gold query of dev that fails is none of theirs."""
+    data = tmp_path / "mine"
+    shutil.copytree(SPIDER, data)
+    text = Path("trainer/experiments/miniature.toml").read_text()
+    tmp_path.joinpath("own.toml").write_text(f"{text}\n[choosing]\ndatabases = 8\nquestions = 120\n")
+    given = ["--check", f"--experiment={tmp_path}/own.toml", f"--spider={data}"]
+    for name, count in (("dev.json", 200), ("train_spider.json", 120)):
+        entries = json.loads((data / name).read_text())
+        for entry in entries:
+            entry["query"] = f"SELECT gone FROM ({entry['query']})"
+        (data / name).write_text(json.dumps(entries))
+        result = run_pytest([*given, *(["--choosing"] if name != "dev.json" else [])], cwd=pytestconfig.rootpath)
+        of = "Spider dev" if name == "dev.json" else "Spider training databases held out"
+        assert result.stdout.splitlines()[-1] == f"{of}: {count} of {count} questions cannot be measured", result.stderr
+        shutil.copy(SPIDER / name, data / name)
+
+
 def test_all_others_are_measured(broken, pytestconfig, tmp_path):
     folder, dev = broken
     page, results = tmp_path / "report.html", tmp_path / "results"

@@ -72,16 +72,37 @@ def near(one, other):
     ("text", "scale", "slug"),
     [
         ("0", Scale(0, 0), "cfg1-x0"),
-        (".5", Scale(0.5, 0.5), "cfg1-x.5"),
+        (".5", Scale(0.5, 0.5), "cfg1-x0.5"),
         ("0.25..1", Scale(0.25, 1), "cfg1-x0.25..1"),
         ("0.5-mlp", Scale(0.5, 0.5, "mlp"), "cfg1-x0.5-mlp"),
         ("0..1.5-attention", Scale(0, 1.5, "attention"), "cfg1-x0..1.5-attention"),
+        ("0.00001", Scale(0.00001, 0.00001), "cfg1-x0.00001"),
+        ("2000000", Scale(2e6, 2e6), "cfg1-x2000000"),
     ],
 )
 def test_a_spec_says_the_scale(miniature, text, scale, slug):
     (adapter,) = parsed(miniature, f"cfg1*{text}")
     assert (adapter.scale, adapter.slug, adapter.dial) == (scale, slug, "cfg1")
     assert parse_scale(str(scale)) == scale
+
+
+def test_one_scale_in_several_spellings_is_one_adapter(miniature):
+    spelled = ["0.5", ".5", "0.50", "00.5..0.5", "1", "1.0-mlp", "1.0", "01..1.0-mlp"]
+    adapters = parsed(miniature, "cfg1", *(f"cfg1*{scale}" for scale in spelled))
+    found = sorted((adapter.spec, adapter.slug, adapter.configuration, adapter.unscaled) for adapter in adapters)
+    assert found == [
+        ("cfg1", "cfg1", "cfg1", ""),
+        ("cfg1*0.5", "cfg1-x0.5", "cfg1*0.5", "cfg1"),
+        ("cfg1*1-mlp", "cfg1-x1-mlp", "cfg1*1-mlp", "cfg1"),
+    ]
+    at_seeds = parsed(miniature.at_seeds(2), "cfg1*.5")
+    assert {adapter.configuration for adapter in at_seeds} == {"cfg1*0.5"}
+
+
+def test_scales_that_differ_in_the_seventh_digit_are_two(miniature, folder):
+    adapter = Adapter("a", "a", "folder", folder)
+    hashes = {replace(adapter, scale=parse_scale(text)).weights_hash for text in ("0.3333333", "0.33333334")}
+    assert len(hashes) == len(parsed(miniature, "cfg1*0.3333333", "cfg1*0.33333334")) == 2
 
 
 @pytest.mark.parametrize("spec", ["cfg1*", "cfg1*0.5..", "cfg1*half", "cfg1*0.5-head", "cfg1*-1", "base*0.5"])

@@ -12,9 +12,8 @@ from typing import Any, Literal, NamedTuple
 from trainer.spider.cells import is_showable
 from trainer.spider.folder import SpiderFolder, SpiderQuestion
 from trainer.spider.schema import Schema, Table, quoted
-from trainer.spider.shown import PLAIN, Shown, shown_beside
+from trainer.spider.shown import PLAIN, Shown
 from trainer.spider.values import ColumnValues
-from trainer.study.settings import PromptSettings
 
 INSTRUCTION = "Write one SQLite query that answers the question. Reply with the query only."
 VALUES = "Values that the question may mean:"
@@ -133,22 +132,17 @@ def spider_prompt(
 def question_prompts(
     spider: SpiderFolder,
     questions: Sequence[SpiderQuestion],
-    settings: PromptSettings,
+    shown: Sequence[Shown],
     exemplars: Sequence[SpiderQuestion] = (),
 ) -> list[Prompt]:
     """The prompts of ``questions``, each behind the same ``exemplars``, in training and evaluation alike.
 
-    Raises:
-        SpiderDataError: values are to be shown of a database that is missing or damaged.
+    ``shown`` is what ``shown_beside`` finds for the exemplars and behind them the questions.
     """
-    schemas, shown = spider.schemas, shown_beside(spider, [*exemplars, *questions], settings)
-    solved = [
-        (schemas[q.db_id], q.question, q.gold_sql, q.evidence, own) for q, own in zip(exemplars, shown, strict=False)
-    ]
-    return [
-        spider_prompt(schemas[q.db_id], q.question, solved, q.evidence, own)
-        for q, own in zip(questions, shown[len(exemplars) :], strict=True)
-    ]
+    schemas, examples = spider.schemas, zip(exemplars, shown, strict=False)
+    solved = [(schemas[q.db_id], q.question, q.gold_sql, q.evidence, own) for q, own in examples]
+    asked = zip(questions, shown[len(exemplars) :], strict=True)
+    return [spider_prompt(schemas[q.db_id], q.question, solved, q.evidence, own) for q, own in asked]
 
 
 def mmlu_block(question: str, choices: Sequence[str], answer: str | None = None) -> str:

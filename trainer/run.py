@@ -240,7 +240,7 @@ def lora_run(
         max_train_samples=max_train_samples,
         questions=experiment.spider.questions if questions is None else questions,
         evidence=experiment.spider.evidence,
-        prompt=experiment.adapters[name].prompt or experiment.spider.prompt,
+        prompt=experiment.adapters[name].prompt or experiment.spider.prompt or PromptSettings(),
         held_out=held_out_of(experiment),
         mmlu=experiment.mmlu,
         mmlu_seed=experiment.seed,

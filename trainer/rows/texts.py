@@ -11,6 +11,7 @@ from random import Random
 from trainer.prompts import VALUES, Prompt, question_prompts, render_schema
 from trainer.spider.folder import SpiderFolder, SpiderQuestion
 from trainer.spider.held_out import HeldOut
+from trainer.spider.shown import shown_beside
 from trainer.study.experiment import ExperimentError
 from trainer.study.settings import PromptSettings
 
@@ -65,7 +66,7 @@ def as_texts(
     spider: SpiderFolder, questions: Sequence[SpiderQuestion], prompt: PromptSettings = PromptSettings()
 ) -> list[TrainingText]:
     """The questions in the format that adapters are trained on and asked in."""
-    prompts = question_prompts(spider, questions, prompt)
+    prompts = question_prompts(spider, questions, shown_beside(spider, questions, prompt))
     return [
         TrainingText(id=question.id, group=question.db_id, prompt=asked, completion=tidy_sql(question.gold_sql))
         for question, asked in zip(questions, prompts, strict=True)

@@ -85,7 +85,7 @@ class SpiderSettings(Settings):
     exemplars: tuple[str, ...] = ()  # ids of training questions; empty: drawn with the experiment's seed
     max_new_tokens: int = Field(256, ge=1)
     sql_timeout_s: float = Field(30.0, gt=0)
-    prompt: PromptSettings = PromptSettings()  # of the base model, and of adapters that have none of their own
+    prompt: PromptSettings | None = None  # of the base model, and of adapters that have none of their own
 
 
 class MmluSettings(Settings):

@@ -4,14 +4,19 @@ Training and evaluation both call this module, so the two cannot drift apart. No
 tokenizer: a prompt is messages (or plain text), and the engine or the trainer applies the template.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from trainer.spider.cells import is_showable
+from trainer.spider.folder import SpiderFolder, SpiderQuestion
 from trainer.spider.schema import Schema, Table, quoted
+from trainer.spider.shown import PLAIN, Shown
+from trainer.spider.values import ColumnValues
 
 INSTRUCTION = "Write one SQLite query that answers the question. Reply with the query only."
+VALUES = "Values that the question may mean:"
 LETTERS = ("A", "B", "C", "D")
 
 # Spider's tables.json knows five types; these are the SQLite names people write. "others" is left without one. BIRD's
@@ -40,21 +45,42 @@ class Prompt:
 
 
 @lru_cache(maxsize=512)  # every question on a database shows it, and those with exemplars three more
-def render_schema(schema: Schema) -> str:
-    """The database as ``CREATE TABLE`` statements, one column a line, keys included, in tables.json order."""
-    return "\n".join(_render_table(table) for table in schema.tables)
+def render_schema(schema: Schema, keys: bool = True, samples: tuple[ColumnValues, ...] = ()) -> str:
+    """The database as ``CREATE TABLE`` statements, one column a line, in tables.json order.
+
+    Without ``keys`` primary and foreign keys are left out. ``samples`` stand behind their columns, as comments.
+    """
+    known = {(one.table, one.column): _literals(one.values) for one in samples}
+    return "\n".join(_render_table(table, keys, known) for table in schema.tables)
 
 
-def _render_table(table: Table) -> str:
+def _render_table(table: Table, keys: bool, samples: Mapping[tuple[str, str], str]) -> str:
     lines = [f"{quote_name(column.name)} {_sql_type(column.type)}".rstrip() for column in table.columns]
-    if table.primary_key:
+    if keys and table.primary_key:
         lines.append(f"PRIMARY KEY ({', '.join(quote_name(name) for name in table.primary_key)})")
     lines += [
         f"FOREIGN KEY ({quote_name(key.column)}) "
         f"REFERENCES {quote_name(key.other_table)}({quote_name(key.other_column)})"
-        for key in table.foreign_keys
+        for key in (table.foreign_keys if keys else ())
     ]
-    return f"CREATE TABLE {quote_name(table.name)} (\n" + ",\n".join(lines) + "\n)"
+    lines = [*(f"{line}," for line in lines[:-1]), *lines[-1:]]
+    for place, column in enumerate(table.columns):
+        if shown := samples.get((table.name, column.name)):
+            lines[place] += f" -- {shown}"
+    return f"CREATE TABLE {quote_name(table.name)} (\n" + "\n".join(lines) + "\n)"
+
+
+def _literals(values: Sequence[str]) -> str:
+    """Values as SQL writes them, on one line."""
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values if is_showable(value))
+
+
+def _render_values(values: Sequence[ColumnValues]) -> str:
+    """A comment line for each column of which values are shown; empty where there are none."""
+    named = [(f"{quote_name(one.table)}.{quote_name(one.column)}", _literals(one.values)) for one in values]
+    # A name with a line break would end the comment.
+    lines = [f"-- {name}: {shown}" for name, shown in named if shown and name.isprintable()]
+    return "\n".join([f"-- {VALUES}", *lines, "", ""]) if lines else ""
 
 
 def _sql_type(told: str) -> str:
@@ -71,28 +97,52 @@ def quote_name(name: str) -> str:
     return name if plain else quoted(name)
 
 
-def spider_turn(schema: Schema, question: str, evidence: str = "") -> Message:
+def spider_turn(schema: Schema, question: str, evidence: str = "", shown: Shown = PLAIN) -> Message:
     """The user turn for one question: instruction, schema (which neighbours share, so it stands early), question.
 
-    ``evidence``, what the data set tells beside the question, stands before it where there is any.
+    ``evidence``, what the data set tells beside the question, stands before it where there is any, and before that the
+    values which the question may mean: in the schema they would end what neighbours share at their first column.
     """
     told = f"Evidence: {evidence.strip()}\n\n" if evidence.strip() else ""
-    return Message("user", f"{INSTRUCTION}\n\n{render_schema(schema)}\n\n{told}Question: {question.strip()}")
+    of_all = render_schema(schema, shown.keys, shown.samples)
+    own = f"{_render_values(shown.values)}{told}Question: {question.strip()}"
+    return Message("user", f"{INSTRUCTION}\n\n{of_all}\n\n{own}")
 
 
 def spider_prompt(
-    schema: Schema, question: str, exemplars: Sequence[tuple[Schema, str, *tuple[str, ...]]] = (), evidence: str = ""
+    schema: Schema,
+    question: str,
+    exemplars: Sequence[tuple[Schema, str, *tuple[Any, ...]]] = (),
+    evidence: str = "",
+    shown: Shown = PLAIN,
 ) -> Prompt:
     """The prompt for one Spider question; ``exemplars`` are solved ones, as turns: ``(schema, question, gold_sql)``.
 
-    An exemplar may end in evidence of its own. Without exemplars this is the format adapters are trained on.
+    An exemplar may end in evidence of its own and what is shown of its database. Without exemplars this is the format
+    adapters are trained on.
     """
     turns = [
         turn
         for exemplar_schema, exemplar_question, gold_sql, *told in exemplars
         for turn in (spider_turn(exemplar_schema, exemplar_question, *told), Message("assistant", gold_sql))
     ]
-    return Prompt(messages=(*turns, spider_turn(schema, question, evidence)))
+    return Prompt(messages=(*turns, spider_turn(schema, question, evidence, shown)))
+
+
+def question_prompts(
+    spider: SpiderFolder,
+    questions: Sequence[SpiderQuestion],
+    shown: Sequence[Shown],
+    exemplars: Sequence[SpiderQuestion] = (),
+) -> list[Prompt]:
+    """The prompts of ``questions``, each behind the same ``exemplars``, in training and evaluation alike.
+
+    ``shown`` is what ``shown_beside`` finds for the exemplars and behind them the questions.
+    """
+    schemas, examples = spider.schemas, zip(exemplars, shown, strict=False)
+    solved = [(schemas[q.db_id], q.question, q.gold_sql, q.evidence, own) for q, own in examples]
+    asked = zip(questions, shown[len(exemplars) :], strict=True)
+    return [spider_prompt(schemas[q.db_id], q.question, solved, q.evidence, own) for q, own in asked]
 
 
 def mmlu_block(question: str, choices: Sequence[str], answer: str | None = None) -> str:

@@ -11,22 +11,30 @@ from typing import Literal
 
 from trainer.replay.replay import Replay
 from trainer.rows.batches import QUESTIONS_PER_SCHEMA
-from trainer.rows.texts import TrainingText, data_hash, training_texts
-from trainer.spider.folder import SpiderFolder, open_spider
+from trainer.rows.texts import TrainingText, as_texts, data_hash, training_questions
+from trainer.spider.folder import SpiderFolder, SpiderQuestion, open_spider
 from trainer.spider.held_out import HeldOut, held_out_of
+from trainer.spider.shown import check_databases, missing_databases
+from trainer.spider.values import METHOD
 from trainer.study.experiment import Experiment, ExperimentError, did_you_mean
-from trainer.study.identity import base_identity, tokenizer_identity
-from trainer.study.settings import AdapterSettings, BaseModelSettings, MmluSettings
+from trainer.study.identity import base_identity, sampled_hash, tokenizer_identity
+from trainer.study.settings import AdapterSettings, BaseModelSettings, MmluSettings, PromptSettings
 
-# Settings that change no more than the rounding, and two that are told by other names.
-_NO_MATTER = {"micro_batch_size", "gradient_checkpointing", "quantisation", "replay"}
+# Settings that change no more than the rounding, and three that are told by other names.
+_NO_MATTER = {"micro_batch_size", "gradient_checkpointing", "quantisation", "replay", "prompt"}
 # Counts up when the trainer itself changes so that the same settings give other weights.
 _METHOD = 1
 # Settings that were not recorded once: adapters without them were trained at these values.
 UNRECORDED = {
     **{f"base_model.{name}": BaseModelSettings.model_fields[name].default for name in ("template_arguments", "date")},
-    **{f"adapter.{name}": AdapterSettings.model_fields[name].default for name in ("replay", "kl_weight", "kl_on")},
+    **{
+        f"adapter.{name}": AdapterSettings.model_fields[name].default
+        for name in ("replay", "kl_weight", "kl_on", "prompt")
+    },
+    **{f"prompt.{name}": value for name, value in PromptSettings().model_dump().items()},
 }
+# Of the databases whose values training prompts show.
+DATABASES = "prompt.databases"
 
 
 @dataclass(frozen=True)
@@ -60,17 +68,31 @@ class LoraRun:
     max_train_samples: int | None = None
     questions: str = ""  # the file of those that will be asked, on whose databases nothing is trained
     evidence: bool = True  # shown beside training questions, as it will be beside those
+    prompt: PromptSettings = PromptSettings()  # what else is
     held_out: HeldOut = HeldOut()  # databases that nothing is trained on either
     mmlu: MmluSettings = MmluSettings(source="")  # whose questions replay may not hold, drawn with this seed
     mmlu_seed: int = 0
     conduct: Conduct = Conduct()
     options: tuple[str, ...] = ()  # of the command that trains it
 
-    @cached_property
-    def texts(self) -> list[TrainingText]:
+    @property
+    def training_questions(self) -> tuple[SpiderQuestion, ...]:
         """What it is trained on, in file order. Raises ExperimentError."""
+        return _questions(*self._data)
+
+    @property
+    def texts(self) -> list[TrainingText]:
+        """As ``training_questions``, as texts. Raises ExperimentError, also where a database to be shown is missing."""
+        return _texts(*self._data, self.prompt)
+
+    @property
+    def _data(self) -> tuple:
         seed = None if self.max_train_samples is None else self.seed
-        return _texts(self.spider, self.questions, self.evidence, seed, self.max_train_samples, self.held_out)
+        return self.spider, self.questions, self.evidence, seed, self.max_train_samples, self.held_out
+
+    def check_databases(self) -> None:
+        """Refuse to show values of databases that are not there, without reading any. Raises ExperimentError."""
+        check_databases(self.opened, self.training_questions, self.prompt)
 
     @property
     def opened(self) -> SpiderFolder:
@@ -112,11 +134,25 @@ class LoraRun:
                 for name, value in self.settings.model_dump(mode="json", exclude=_NO_MATTER).items()
             },
             **(self.replay.identity if self.replay else {}),
+            **{f"prompt.{name}": value for name, value in self.prompt.model_dump(mode="json").items()},
             "questions_per_schema": QUESTIONS_PER_SCHEMA,
             "seed": self.seed,
-            **({"data": data_hash(self.texts)} if self.opened.has_training_questions else {}),
+            # In plain prompts: what else they show follows from the settings of the prompt and the databases.
+            **({"data": _data_hash(*self._data)} if self.opened.has_training_questions else {}),
+            **self._shown,
             "method": _METHOD,
         }
+
+    @property
+    def _shown(self) -> dict:
+        """What decides the values that prompts show, as far as it is here: reading them would take minutes."""
+        if not self.prompt.reads_databases:
+            return {}
+        spider = self.opened
+        here = spider.has_training_questions and not missing_databases(spider, self.training_questions)
+        names = sorted({question.db_id for question in self.training_questions}) if here else []
+        databases = {DATABASES: sampled_hash([spider.database_path(name) for name in names])} if here else {}
+        return {"prompt.method": METHOD, **databases}
 
     @property
     def quantisation(self) -> Literal["none", "nf4", "int8"]:
@@ -149,11 +185,23 @@ def _opened(spider: str, questions: str, evidence: bool) -> SpiderFolder:
 
 
 @cache
-def _texts(
+def _questions(
     spider: str, questions: str, evidence: bool, seed: int | None, max_samples: int | None, held_out: HeldOut
-) -> list[TrainingText]:
+) -> tuple[SpiderQuestion, ...]:
     """Configurations and seeds of one process share them; only a sample depends on the seed."""
-    return training_texts(_opened(spider, questions, evidence), seed, max_samples, held_out)
+    return tuple(training_questions(_opened(spider, questions, evidence), seed, max_samples, held_out))
+
+
+@cache
+def _texts(spider: str, questions: str, evidence: bool, *drawn: object) -> list[TrainingText]:
+    """``drawn``: the rest of what ``_questions`` takes, and the prompt."""
+    *rest, prompt = drawn
+    return as_texts(_opened(spider, questions, evidence), _questions(spider, questions, evidence, *rest), prompt)
+
+
+@cache
+def _data_hash(*data: object) -> str:
+    return data_hash(_texts(*data, PromptSettings()))
 
 
 def lora_run(
@@ -192,6 +240,7 @@ def lora_run(
         max_train_samples=max_train_samples,
         questions=experiment.spider.questions if questions is None else questions,
         evidence=experiment.spider.evidence,
+        prompt=experiment.adapters[name].prompt or experiment.spider.prompt or PromptSettings(),
         held_out=held_out_of(experiment),
         mmlu=experiment.mmlu,
         mmlu_seed=experiment.seed,

@@ -130,6 +130,35 @@ def test_adapters_that_were_asked_in_another_way_differ_in_that(told):
     assert "They differ in epochs alone" in said
 
 
+def test_what_only_one_prompt_shows_is_one_decision_with_all_that_follows_from_it(told):
+    """Values change how an adapter is asked and what is hashed of its training: neither is a further cause."""
+    shown = {"prompt.values": 2, "prompt.samples": 2, "prompt.method": 1, "prompt.databases": "d"}
+    asked = {"cfg1": "none", "cfg2": "none+values"}
+    (said,), _ = told(trained={"cfg1": IDENTITY, "cfg2": IDENTITY | shown}, asked=asked)
+    assert "They differ in what the prompt shows alone" in said
+    (said,), _ = told(asked=asked, prompt={"keys": True, "samples": 2, "values": 2})
+    assert "They differ in what the prompt shows alone" in said
+    (said,), _ = told(asked=asked, prompt={"keys": True, "samples": 2, "values": 2}, epochs=8.0)
+    assert "They differ in epochs and what the prompt shows: what caused it is not known." in said
+    (said,), _ = told(asked=asked | {"cfg2": "three+values"}, prompt={"keys": True, "samples": 2, "values": 2})
+    assert "They differ in what the prompt shows and how they were asked: what caused it is not known." in said
+
+
+def test_what_differs_between_two_prompts_is_named(told):
+    one = {"prompt.values": 2, "prompt.samples": 0, "prompt.method": 1, "prompt.databases": "d"}
+    asked = {"cfg1": "none+one", "cfg2": "none+two"}
+    trained = {"cfg1": IDENTITY | one, "cfg2": IDENTITY | one | {"prompt.samples": 2}}
+    (said,), _ = told(trained=trained, asked=asked)
+    assert "They differ in samples in the prompt alone" in said
+    (said,), _ = told(trained=trained | {"cfg2": IDENTITY | one | {"prompt.databases": "e"}}, asked=asked)
+    assert "They differ in the databases whose values the prompt shows alone" in said
+
+
+def test_a_prompt_that_spells_out_what_is_usual_is_no_difference(told):
+    (said,), _ = told(prompt={"keys": True, "samples": 0, "values": 0})
+    assert said.endswith("They were trained with the same settings.")
+
+
 def test_of_what_this_experiment_did_not_train_nothing_is_said(made_up_study, made_up_manifest):
     right = [{"base": range(50), "cfg1": range(150), "mine": range(100)} for _ in BUILT_IN]
     summary, _ = made_up_study(*right)

@@ -9,7 +9,7 @@ import pytest
 
 from tests import shapes
 from trainer.study.experiment import Experiment
-from trainer.study.settings import AdapterSettings, ReplaySettings, Settings
+from trainer.study.settings import AdapterSettings, PromptSettings, ReplaySettings, Settings
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,7 @@ def experiment_sections() -> dict[str, type[Settings]]:
     tables = {name: kind for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, Settings)}
     headings = {f"`[{name}]`": kind for name, kind in tables.items()}
     adapters = {"`[adapters.NAME]`": AdapterSettings, "`[adapters.NAME.replay]`": ReplaySettings}
+    adapters["`[spider.prompt]` and `[adapters.NAME.prompt]`"] = PromptSettings
     return {"Top level": Experiment} | adapters | headings
 
 

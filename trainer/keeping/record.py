@@ -34,6 +34,7 @@ def write_run_record(run: LoraRun, folder: Path, **measured: dict) -> None:
         "command": run.command,
         "base_model": run.base_model.model_dump(mode="json"),
         "settings": run.settings.model_dump(mode="json"),
+        "prompt": run.prompt.model_dump(mode="json"),
         "identity": run.identity,
         "fingerprint": run.fingerprint,
         **measured,

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trainer.replay.sources import REPLAY_DATA
-from trainer.run import UNRECORDED, LoraRun
+from trainer.run import DATABASES, UNRECORDED, LoraRun
 from trainer.study.base_model import check_folder
 from trainer.study.experiment import ExperimentError
 from trainer.study.outside import read_json
 
+# Told of data that need not be where an adapter is asked.
+_OF_DATA = ("data", REPLAY_DATA, DATABASES)
 # The file that a checkpoint has once all of it is written.
 CHECKPOINT_MARK = "complete.json"
 
@@ -39,18 +41,21 @@ def must_train(run: LoraRun, *, overwrite: bool = False) -> bool:
 
     Raises:
         ExperimentError: an adapter of other settings is there, finished or not, and ``overwrite`` was not given, or
-            there is no base model, training data or replay to use. Nothing has been loaded by then.
+            there is no base model, training data, database to show values of or replay to use. Nothing has been
+            loaded by then.
     """
     check_folder(run.base_model)
-    if not run.texts:
+    if not run.training_questions:
         raise ExperimentError(f"there are no training questions in {run.spider!r}")
     state = "missing" if overwrite else adapter_state(run)
     if state == "stale":
         raise _other_settings(run, run.output_dir, "an adapter")
     if state == "missing" and not overwrite and has_checkpoint(run) and differing_settings(run, unfinished=True):
         raise _other_settings(run, run.unfinished_dir, "an unfinished training")
-    if state == "missing" and run.replay:
-        run.replay.read()
+    if state == "missing":
+        run.check_databases()
+        if run.replay:
+            run.replay.read()
     return state == "missing"
 
 
@@ -74,7 +79,7 @@ def differing_settings(run: LoraRun, *, unfinished: bool = False) -> list[str]:
     if not recorded:
         return ["run.json: missing or damaged"]
     now = UNRECORDED | json.loads(json.dumps(run.identity))
-    recorded = {name: value for name, value in recorded.items() if name not in ("data", REPLAY_DATA) or name in now}
+    recorded = {name: value for name, value in recorded.items() if name not in _OF_DATA or name in now}
     names = [name for name in {**recorded, **now} if recorded.get(name) != now.get(name)]
     return [f"{name}: trained with {_short(recorded.get(name))}, now {_short(now.get(name))}" for name in names]
 

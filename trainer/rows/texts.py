@@ -4,13 +4,16 @@ import hashlib
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from trainer.prompts import Prompt, render_schema, spider_prompt
+from trainer.prompts import VALUES, Prompt, question_prompts, render_schema
 from trainer.spider.folder import SpiderFolder, SpiderQuestion
 from trainer.spider.held_out import HeldOut
+from trainer.spider.shown import shown_beside
 from trainer.study.experiment import ExperimentError
+from trainer.study.settings import PromptSettings
 
 # A literal in quotes stays as it is; the first group is then set.
 _LITERAL_OR_SPACE = re.compile(r"""('[^']*'|"[^"]*"|`[^`]*`)|\s+""")
@@ -27,8 +30,23 @@ class TrainingText:
 
 
 def training_texts(
-    spider: SpiderFolder, seed: int | None, max_samples: int | None = None, held_out: HeldOut = HeldOut()
+    spider: SpiderFolder,
+    seed: int | None,
+    max_samples: int | None = None,
+    held_out: HeldOut = HeldOut(),
+    prompt: PromptSettings = PromptSettings(),
 ) -> list[TrainingText]:
+    """``training_questions`` as texts, with what ``prompt`` says shown beside them.
+
+    Raises:
+        ExperimentError: as ``training_questions``, or values are to be shown of a database that is not there.
+    """
+    return as_texts(spider, training_questions(spider, seed, max_samples, held_out), prompt)
+
+
+def training_questions(
+    spider: SpiderFolder, seed: int | None, max_samples: int | None = None, held_out: HeldOut = HeldOut()
+) -> list[SpiderQuestion]:
     """Every training question but those on databases that are held out, or ``max_samples`` of them drawn with ``seed``.
 
     Raises:
@@ -41,20 +59,23 @@ def training_texts(
     questions = [question for question in questions if question.db_id not in left_out]
     if max_samples is not None:
         questions = Random(f"training sample {seed}").sample(questions, min(max_samples, len(questions)))
-    return as_texts(spider, questions)
+    return questions
 
 
-def as_texts(spider: SpiderFolder, questions: list[SpiderQuestion]) -> list[TrainingText]:
+def as_texts(
+    spider: SpiderFolder, questions: Sequence[SpiderQuestion], prompt: PromptSettings = PromptSettings()
+) -> list[TrainingText]:
     """The questions in the format that adapters are trained on and asked in."""
+    prompts = question_prompts(spider, questions, shown_beside(spider, questions, prompt))
     return [
-        TrainingText(
-            id=question.id,
-            group=question.db_id,
-            prompt=spider_prompt(spider.schemas[question.db_id], question.question, evidence=question.evidence),
-            completion=tidy_sql(question.gold_sql),
-        )
-        for question in questions
+        TrainingText(id=question.id, group=question.db_id, prompt=asked, completion=tidy_sql(question.gold_sql))
+        for question, asked in zip(questions, prompts, strict=True)
     ]
+
+
+def with_values(texts: list[TrainingText]) -> int:
+    """How many of the texts show values that their question may mean."""
+    return sum(f"-- {VALUES}" in text.prompt.messages[-1].content for text in texts)
 
 
 def _refuse_dev_databases(spider: SpiderFolder, questions: list[SpiderQuestion]) -> None:

@@ -18,6 +18,7 @@ from trainer.study.settings import (
     ChoosingSettings,
     EndpointSettings,
     MmluSettings,
+    PromptSettings,
     ReplaySettings,
     Settings,
     SpiderSettings,
@@ -135,6 +136,8 @@ def _explain(problem: dict) -> str:
 def _known_keys(parents: list[str]) -> list[str]:
     if not parents:
         return list(Experiment.model_fields)
+    if parents[-1] == "prompt":
+        return list(PromptSettings.model_fields)
     if parents[0] == "adapters":
         return list((ReplaySettings if parents[2:] == ["replay"] else AdapterSettings).model_fields)
     return list(Experiment.model_fields[parents[0]].annotation.model_fields)

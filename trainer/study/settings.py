@@ -55,6 +55,26 @@ class BaseModelSettings(Settings):
         return folder if folder.is_dir() else None
 
 
+class PromptSettings(Settings):
+    """What a text-to-SQL prompt shows of a database beside its tables and columns."""
+
+    keys: bool = True  # primary and foreign keys
+    samples: int = Field(0, ge=0, le=10)  # values of every text column, in the schema
+    values: int = Field(0, ge=0, le=10)  # of a column, that the question may mean, between schema and question
+
+    @property
+    def reads_databases(self) -> bool:
+        return bool(self.samples or self.values)
+
+    @property
+    def said(self) -> str:
+        """In words, as what prompts show."""
+        parts = ["keys" if self.keys else "no keys"]
+        parts += [f"samples of every text column (up to {self.samples})"] if self.samples else []
+        parts += [f"values that the question may mean (up to {self.values} of a column)"] if self.values else []
+        return ", ".join(parts)
+
+
 class SpiderSettings(Settings):
     """Text-to-SQL questions and how they are asked."""
 
@@ -65,6 +85,7 @@ class SpiderSettings(Settings):
     exemplars: tuple[str, ...] = ()  # ids of training questions; empty: drawn with the experiment's seed
     max_new_tokens: int = Field(256, ge=1)
     sql_timeout_s: float = Field(30.0, gt=0)
+    prompt: PromptSettings | None = None  # of the base model, and of adapters that have none of their own
 
 
 class MmluSettings(Settings):
@@ -115,6 +136,7 @@ class AdapterSettings(Settings):
     replay: ReplaySettings | None = None
     kl_weight: float = Field(0.0, ge=0)  # of the divergence from the base model, beside the loss
     kl_on: Literal["replay", "all"] = "replay"  # the replies on which it is taken
+    prompt: PromptSettings | None = None  # that it is trained on and asked with; None: as [spider.prompt] says
 
     @model_validator(mode="after")
     def _divergence_has_replies(self) -> Self:

@@ -2,7 +2,9 @@
 
 from trainer.keeping.state import adapter_state
 from trainer.rows.batches import TokenisedText, cut_rows, row_size
+from trainer.rows.texts import with_values
 from trainer.run import LoraRun
+from trainer.study.settings import PromptSettings
 from trainer.training.passes import Passes
 from trainer.training.plan import plan, plan_passes
 
@@ -17,7 +19,7 @@ def describe(run: LoraRun, tokenizer) -> str:
     passes, peak = plan_passes(run, steps)
     rows = [row_size(texts)[0] for texts in cut_rows(steps, passes.micro_batch_size)]
     beside_sql = set() if run.settings.kl_weight else {"kl_weight", "kl_on"}
-    settings = run.settings.model_dump(mode="json", exclude={"replay", *beside_sql}) | {
+    settings = run.settings.model_dump(mode="json", exclude={"replay", "prompt", *beside_sql}) | {
         "micro_batch_size": passes.micro_batch_size,
         "gradient_checkpointing": passes.gradient_checkpointing,
     }
@@ -29,6 +31,7 @@ def describe(run: LoraRun, tokenizer) -> str:
             "  " + ", ".join(f"{name} {value}" for name, value in settings.items()),
             f"  {len(run.texts):,} questions, {len(dropped):,} too long{left_out}",
             f"  {len(steps):,} steps, {_tokens(steps):,} tokens, of which {sum(rows):,} are computed",
+            *_shown(run),
             *_replay(run, steps),
             f"  memory: about {peak / 2**30:.1f} GiB; time: {_time(run, tokenizer, steps, passes)}",
         ]
@@ -37,6 +40,18 @@ def describe(run: LoraRun, tokenizer) -> str:
 
 def _tokens(steps: list[list[TokenisedText]]) -> int:
     return sum(len(text.tokens) for step in steps for text in step)
+
+
+def _shown(run: LoraRun) -> list[str]:
+    """What prompts show beside tables and columns, and one that does; nothing where they show what is usual."""
+    if run.prompt == PromptSettings():
+        return []
+    example = next((text for text in run.texts if with_values([text])), run.texts[0])
+    shown = example.prompt.messages[-1].content.splitlines()
+    return [
+        f"  prompts show {run.prompt.said}; {with_values(run.texts):,} questions have values that they may mean",
+        *(f"  | {line}" for line in [f"{example.id}:", *shown]),
+    ]
 
 
 def _replay(run: LoraRun, steps: list[list[TokenisedText]]) -> list[str]:

@@ -17,6 +17,7 @@ from trainer.machine.fused_kernels import fused_kernels_installed
 from trainer.machine.processes import of_the_first, processes
 from trainer.replay.own_replies import locked, write_replies
 from trainer.rows.batches import TokenisedText, order_hash
+from trainer.rows.texts import data_hash, with_values
 from trainer.run import LoraRun
 from trainer.study.base_model import check_memory, load_end_tokens, load_model, load_tokenizer
 from trainer.study.experiment import ExperimentError
@@ -72,7 +73,7 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> int | None:
     write_run_record(
         run,
         folder,
-        data={"dropped": dropped, "order": order_hash(steps), "tokens": report.tokens, **_replay_record(run, steps)},
+        data={"dropped": dropped, "order": order_hash(steps), "tokens": report.tokens, **_beside(run, steps)},
         weights={"initial": initial, "final": adapter_hash(weights)},
         training=_measured(trainer, report, passes, expected),
         health=judge_curve(report.losses, report.grad_norms).record,
@@ -95,12 +96,16 @@ def _have_own_replies(run: LoraRun, tokenizer) -> None:
     processes().wait_for_everyone()
 
 
-def _replay_record(run: LoraRun, steps: list[list[TokenisedText]]) -> dict:
-    if run.replay is None:
-        return {}
-    drawn = [text for step in steps for text in step if text.replay]
-    tokens = sum(len(text.tokens) for text in drawn)
-    return {"replay": {**run.replay.record, "drawn": len(drawn), "tokens": tokens}}
+def _beside(run: LoraRun, steps: list[list[TokenisedText]]) -> dict:
+    """What stood beside questions: values of their databases in the prompts, replay in the steps."""
+    found = {}
+    if run.prompt.reads_databases:
+        found["shown"] = {"hash": data_hash(run.texts), "with_values": with_values(run.texts)}
+    if run.replay:
+        drawn = [text for step in steps for text in step if text.replay]
+        tokens = sum(len(text.tokens) for text in drawn)
+        found["replay"] = {**run.replay.record, "drawn": len(drawn), "tokens": tokens}
+    return found
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ def write_prepared(run: LoraRun, tokenizer, folder: Path) -> list[Path]:
         ExperimentError: the template cannot write one of them, or would not teach where a reply ends.
     """
     spider = run.opened
-    texts = {"train": run.texts, "dev": as_texts(spider, spider.dev())}
+    texts = {"train": run.texts, "dev": as_texts(spider, spider.dev(), run.prompt)}
     written = {name: write_solved(some, tokenizer) for name, some in texts.items()}
     tokens = {name: as_tokens(some, written[name], tokenizer) for name, some in texts.items()}
     check_taught_end(tokens["train"], load_end_tokens(run.base_model, tokenizer), tokenizer)

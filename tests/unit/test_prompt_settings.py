@@ -1,0 +1,179 @@
+"""What prompts show is a setting of the study and of a configuration: others keep their prompts, keys and adapters."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fixtures.adapters.adapter import AdapterError
+from fixtures.adapters.specs import parse_adapters
+from fixtures.questions.spider.questions import SpiderQuestions
+from fixtures.questions.spider.suite import SPIDER
+from tests.tiny_training import SPIDER as MINIATURE
+from trainer.prompts import VALUES
+from trainer.rows.texts import as_texts, with_values
+from trainer.run import lora_run
+from trainer.spider.entries import SpiderDataError
+from trainer.spider.folder import open_spider
+from trainer.study.experiment import ExperimentError, load_experiment
+from trainer.study.settings import PromptSettings
+
+SHOWN = {"shots": None, "keep_distinct": False, "plug_value": False}
+BOTH = PromptSettings(samples=2, values=2)
+
+
+@pytest.fixture(scope="module")
+def miniature():
+    return load_experiment("miniature")
+
+
+@pytest.fixture(scope="module")
+def without_databases(tmp_path_factory) -> Path:
+    """The miniature's questions with the databases of dev alone, as schema-only copies of Spider come."""
+    folder = tmp_path_factory.mktemp("schemas") / "spider"
+    shutil.copytree(MINIATURE, folder)
+    for db_id in {question.db_id for question in open_spider(MINIATURE).train()}:
+        shutil.rmtree(folder / "database" / db_id)
+    return folder
+
+
+def showing(experiment, prompt, name="cfg1", **of_all):
+    """The experiment with what a configuration's prompts show, and what those of all do."""
+    own = experiment.adapters[name].model_copy(update={"prompt": prompt})
+    spider = experiment.spider.model_copy(update={"prompt": PromptSettings(**of_all)})
+    return experiment.model_copy(update={"adapters": {**experiment.adapters, name: own}, "spider": spider})
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("[adapters.cfg1.prompt]\nvalue = 2", "unknown key 'adapters.cfg1.prompt.value'. Did you mean 'values'?"),
+        ("[spider.prompt]\nsample = 2", "unknown key 'spider.prompt.sample'. Did you mean 'samples'?"),
+        ("[spider.prompt]\nvalues = 11", "spider.prompt.values = 11: Input should be less than or equal to 10"),
+    ],
+)
+def test_a_mistaken_key_is_named_with_the_nearest(section, said, experiment_file, tmp_path):
+    path = tmp_path / "mistaken.toml"
+    path.write_text(f"{experiment_file.read_text()}\n{section}\n")
+    with pytest.raises(ExperimentError) as raised:
+        load_experiment(str(path))
+    assert said in str(raised.value)
+
+
+def test_who_has_no_prompt_of_its_own_is_trained_as_before(miniature, tmp_path):
+    plain = lora_run(miniature, "cfg2", results_dir=tmp_path)
+    beside = lora_run(showing(miniature, BOTH), "cfg2", results_dir=tmp_path)
+    spelt_out = lora_run(showing(miniature, PromptSettings(), "cfg2"), "cfg2", results_dir=tmp_path)
+    assert plain.fingerprint == beside.fingerprint == spelt_out.fingerprint
+    assert plain.texts == beside.texts and not any(name.startswith("prompt") for name in plain.identity)
+
+
+def test_an_adapter_is_of_the_prompts_that_it_was_trained_on(miniature, tmp_path):
+    plain, own = (lora_run(one, "cfg1", results_dir=tmp_path) for one in (miniature, showing(miniature, BOTH)))
+    differing = {name for name, value in own.identity.items() if plain.identity.get(name) != value}
+    assert differing == {"prompt.samples", "prompt.values", "prompt.method", "prompt.databases"}
+    of_all = lora_run(showing(miniature, None, samples=2, values=2), "cfg1", results_dir=tmp_path)
+    assert of_all.fingerprint == own.fingerprint and of_all.texts == own.texts != plain.texts
+    itself = lora_run(showing(miniature, PromptSettings(values=1), samples=2), "cfg1", results_dir=tmp_path)
+    assert itself.prompt == PromptSettings(values=1)
+
+
+def test_the_databases_are_part_of_what_an_adapter_was_trained_on(miniature, tmp_path):
+    folder = tmp_path / "spider"
+    shutil.copytree(MINIATURE, folder)
+    before = lora_run(showing(miniature, BOTH), "cfg1", results_dir=tmp_path).identity
+    path = next(
+        path for path in sorted(folder.glob("database/*/*")) if path.stem == open_spider(folder).train()[0].db_id
+    )
+    path.write_bytes(path.read_bytes() + bytes(4096))
+    after = lora_run(showing(miniature, BOTH), "cfg1", results_dir=tmp_path, spider=str(folder)).identity
+    assert {name for name in before if before[name] != after[name]} == {"prompt.databases"}
+
+
+def test_an_adapter_is_asked_what_it_was_trained_on(miniature):
+    questions = SpiderQuestions(miniature, **SHOWN)
+    trained = [text.prompt for text in as_texts(questions.folder, questions.all, BOTH)]
+    asked = SPIDER.shown(questions, BOTH).prompts(questions.all, tuned=True)
+    assert asked == trained and with_values(as_texts(questions.folder, questions.all, BOTH)) > 20
+    assert SPIDER.shown(questions, None).prompts(questions.all, True) == questions.prompts(questions.all, True)
+    assert not any(VALUES in prompt.messages[-1].content for prompt in questions.prompts(questions.all, True))
+
+
+def test_neighbours_share_a_beginning_up_to_their_values(miniature):
+    spider = open_spider(MINIATURE)
+    texts = [text for text in as_texts(spider, spider.dev(), BOTH) if text.group == spider.dev()[0].db_id]
+    beginnings = {
+        text.prompt.messages[-1].content.partition("\n\n-- ")[0].partition("\n\nQuestion")[0] for text in texts
+    }
+    assert len(beginnings) == 1 and with_values(texts) > 1 and "TEXT, -- '" in beginnings.pop()
+
+
+def test_what_is_shown_is_in_the_hash_of_what_is_asked_behind_that_of_all_else(miniature):
+    questions = SpiderQuestions(miniature, **SHOWN)
+    plain = questions.asked(True)
+    hashes = [questions.showing(PromptSettings(values=n)).asked(True) for n in (0, 1, 2)]
+    hashes.append(questions.showing(PromptSettings(keys=False)).asked(True))
+    assert hashes[0] == plain and len(set(hashes)) == 4
+    assert {one.partition("+")[0] for one in hashes} == {plain}
+    assert questions.judged == questions.showing(BOTH).judged
+
+
+def test_base_and_exemplars_show_what_all_do(miniature):
+    questions = SpiderQuestions(showing(miniature, None, samples=1), **SHOWN)
+    (prompt,) = questions.prompts(questions.all[:1], tuned=False)
+    assert ["TEXT, -- '" in one.content for one in prompt.messages if one.role == "user"] == [True] * 4
+    assert questions.asked(False) != SpiderQuestions(miniature, **SHOWN).asked(False)
+
+
+def test_training_on_databases_that_are_not_there_is_refused_and_evaluating_is_not(
+    miniature, without_databases, tmp_path
+):
+    experiment = showing(miniature, BOTH)
+    run = lora_run(experiment, "cfg1", results_dir=tmp_path, spider=str(without_databases))
+    with pytest.raises(SpiderDataError) as raised:
+        run.check_databases()
+    said = str(raised.value)
+    assert "(samples = 2 and values = 2), and of 44 databases" in said and "44 are missing: " in said
+    assert said.endswith("Or set samples = 0 and values = 0 in [...prompt].")
+    with pytest.raises(SpiderDataError, match="44 are missing"):
+        run.texts  # noqa: B018
+    assert "prompt.databases" not in run.identity
+    asked = experiment.model_copy(
+        update={"spider": experiment.spider.model_copy(update={"source": str(without_databases)})}
+    )
+    assert SPIDER.shown(SpiderQuestions(asked, **SHOWN), BOTH).asked(True)
+    with pytest.raises(SpiderDataError, match=r"\(samples = 2 and values = 2\), and of 3 databases .* 3 are missing"):
+        SPIDER.shown(SpiderQuestions(asked, **SHOWN), BOTH).asked(False)
+
+
+def test_keys_can_be_left_out_without_any_database(miniature, without_databases, tmp_path):
+    experiment = showing(miniature, PromptSettings(keys=False))
+    run = lora_run(experiment, "cfg1", results_dir=tmp_path, spider=str(without_databases))
+    assert not any("KEY" in text.prompt.messages[-1].content for text in run.texts)
+    assert run.identity["prompt.keys"] is False and "prompt.method" not in run.identity
+
+
+@pytest.mark.parametrize(
+    ("record", "prompt"),
+    [
+        pytest.param({"identity": {}, "prompt": {"values": 1}}, PromptSettings(values=1), id="recorded"),
+        pytest.param({"identity": {}}, PromptSettings(), id="before-prompts"),
+        pytest.param({"other": 1}, None, id="not-ours"),
+        pytest.param(None, None, id="none"),
+    ],
+)
+def test_a_folder_is_asked_as_its_record_says(record, prompt, miniature, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    if record is not None:
+        (folder / "run.json").write_text(json.dumps(record))
+    (adapter,) = parse_adapters([str(folder)], miniature, tmp_path)
+    assert adapter.prompt == prompt
+
+
+def test_a_record_that_this_version_does_not_know_is_refused(miniature, tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps({"identity": {}, "prompt": {"pictures": 1}}))
+    (adapter,) = parse_adapters([str(tmp_path)], miniature, tmp_path)
+    with pytest.raises(AdapterError, match=r"says of its prompts \{'pictures': 1\}, which this version does not know"):
+        adapter.prompt  # noqa: B018

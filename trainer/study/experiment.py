@@ -22,6 +22,7 @@ from trainer.study.settings import (
     ReplaySettings,
     Settings,
     SpiderSettings,
+    resolve,
 )
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -97,7 +98,7 @@ def load_experiment(name_or_path: str) -> Experiment:
     if not path.is_file():
         raise ExperimentError(_unknown_experiment(name_or_path))
     try:
-        values = tomllib.loads(read_text(path))
+        values = _beside(path, tomllib.loads(read_text(path)))
         return Experiment(**{"name": path.stem, **values, "argument": name_or_path})
     except ValidationError as error:
         problems = "\n".join(f"  {_explain(problem)}" for problem in error.errors())
@@ -106,6 +107,15 @@ def load_experiment(name_or_path: str) -> Experiment:
         raise ExperimentError(f"experiment file {str(path)!r} is not valid TOML: {error}") from error
     except RecursionError:
         raise ExperimentError(f"experiment file {str(path)!r} is nested too deeply") from None
+
+
+def _beside(path: Path, values: dict) -> dict:
+    """The file's ``values``, where the base model is named by its place beside the file by its whole path."""
+    base = values.get("base_model")
+    name = base.get("id") if isinstance(base, dict) else None
+    if not isinstance(name, str) or not name or resolve(name).exists() or not (path.parent / name).exists():
+        return values
+    return values | {"base_model": base | {"id": str((path.parent / name).resolve())}}
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -20,16 +20,16 @@ _UNREAD = (".md", ".png", ".jpg", ".pdf", ".bin", ".pt", ".pth", ".h5", ".msgpac
 
 
 def base_identity(settings: BaseModelSettings) -> str:
-    """The weights' identity: id and pinned revision on the Hub, a hash of config and weights in a folder.
+    """The weights' identity: id and pinned revision on the Hub, a hash of config and weights in a folder or GGUF file.
 
     Of every weights file the name, the size and a MiB at both ends are hashed: 16 GB of shards take milliseconds,
     and weights that were trained further differ in them.
     """
     folder = settings.folder
+    if folder is None and (settings.gguf_file or settings.gguf is None):
+        return f"{settings.name}@{settings.revision or 'main'}"
     if settings.gguf is not None:
         return sampled_hash([settings.gguf])
-    if folder is None:
-        return f"{settings.id}@{settings.revision or 'main'}"
     return sampled_hash([folder / "config.json", *sorted(folder.glob("*.safetensors"))])
 
 
@@ -39,6 +39,8 @@ def tokenizer_identity(settings: BaseModelSettings) -> str | None:
         return sampled_hash([settings.gguf])
     if settings.folder is not None:
         return sampled_hash([settings.folder / name for name in TOKENIZER_FILES])
+    if settings.gguf_file:
+        return None
     from huggingface_hub import try_to_load_from_cache
 
     cached = [try_to_load_from_cache(settings.id, name, revision=settings.revision or None) for name in TOKENIZER_FILES]
@@ -50,14 +52,21 @@ def model_identity(settings: BaseModelSettings) -> str | None:
     """What decides an answer of all that the model was published with, whatever the files are called.
 
     In a folder a hash of every file but what people read: weights by a sample of all their parts, the rest whole. Of a
-    Hub model the commit in the local cache; None where it is not there.
+    GGUF file such a hash. Of a Hub model the commit in the local cache; None where it is not there.
     """
-    folder = settings.folder
-    if folder is None and settings.gguf is None:
-        return _cached_commit(settings)
+    folder, gguf = settings.folder, settings.gguf
+    if gguf is not None:
+        return _parts_hash([gguf], gguf.parent)
+    if folder is None:
+        return None if settings.gguf_file else _cached_commit(settings)
+    return _parts_hash(sorted(folder.rglob("*")), folder)
+
+
+def _parts_hash(paths: list[Path], folder: Path) -> str:
+    """sha256 (first 32 hex digits) over the files that decide answers, by their names in ``folder``."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")) if folder else [settings.gguf]:
-        name = path.relative_to(folder or path.parent)
+    for path in paths:
+        name = path.relative_to(folder)
         if path.is_file() and path.suffix.lower() not in _UNREAD and not any(part[0] == "." for part in name.parts):
             digest.update(f"{name} {path.stat().st_size}\n".encode())
             with path.open("rb") as file:

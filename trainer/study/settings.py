@@ -22,9 +22,10 @@ class Settings(BaseModel):
 
 
 class BaseModelSettings(Settings):
-    """The model that is specialised: a Hub id with a pinned revision, or a folder."""
+    """The model that is specialised: a Hub id with a pinned revision, a folder, or a GGUF file."""
 
     id: str
+    gguf_file: str = ""  # its name in the repository or folder, where several lie there or it is on the Hub
     revision: str = ""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     quantisation: Literal["none", "nf4", "int8"] = "none"
@@ -40,17 +41,39 @@ class BaseModelSettings(Settings):
         return datetime.date.fromisoformat(date).isoformat()
 
     @property
+    def name(self) -> str:
+        """As people call it: the id, with the file's name where that is not in it."""
+        return "/".join(filter(None, (self.id, self.gguf_file)))
+
+    @property
     def gguf(self) -> Path | None:
-        """The GGUF file that ``id`` names, or that is alone of its kind in a folder without ``config.json``."""
+        """The GGUF file of ``gguf_file``, named by ``id``, or alone of its kind in a folder without ``config.json``.
+
+        None of another model, and of a file on the Hub that is not in the local cache.
+        """
         path = resolve(self.id)
-        if path.is_file() and path.suffix == ".gguf":
+        if self.gguf_file:
+            return path / self.gguf_file if self.folder else self._fetched_gguf
+        if path.suffix == ".gguf" and path.is_file():
             return path
         files = [] if self.folder is None or (path / "config.json").exists() else list(path.glob("*.gguf"))
         return files[0] if len(files) == 1 else None
 
     @property
+    def is_gguf(self) -> bool:
+        """Whether the weights are dequantised from a GGUF file."""
+        return bool(self.gguf_file) or self.id.endswith(".gguf") or self.gguf is not None
+
+    @property
+    def _fetched_gguf(self) -> Path | None:
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(self.id, self.gguf_file, revision=self.revision or None)
+        return Path(cached) if isinstance(cached, str) else None
+
+    @property
     def folder(self) -> Path | None:
-        """The folder with the weights, or None when ``id`` names a model on the Hub."""
+        """The folder with the weights, or None when ``id`` names a model on the Hub or a file."""
         folder = resolve(self.id)
         return folder if folder.is_dir() else None
 

@@ -4,6 +4,7 @@ from trainer.keeping.state import adapter_state
 from trainer.rows.batches import TokenisedText, cut_rows, row_size
 from trainer.rows.texts import with_values
 from trainer.run import LoraRun
+from trainer.study.dequantised import dequantised_from, dequantised_words
 from trainer.study.settings import PromptSettings
 from trainer.training.passes import Passes
 from trainer.training.plan import plan, plan_passes
@@ -27,7 +28,7 @@ def describe(run: LoraRun, tokenizer) -> str:
     return "\n".join(
         [
             f"{run.label}: {adapter_state(run)}, in {run.output_dir}",
-            f"  base model {run.base_model.id}, quantisation {run.quantisation}",
+            f"  base model {_base_model(run)}, quantisation {run.quantisation}",
             "  " + ", ".join(f"{name} {value}" for name, value in settings.items()),
             f"  {len(run.texts):,} questions, {len(dropped):,} too long{left_out}",
             f"  {len(steps):,} steps, {_tokens(steps):,} tokens, of which {sum(rows):,} are computed",
@@ -36,6 +37,11 @@ def describe(run: LoraRun, tokenizer) -> str:
             f"  memory: about {peak / 2**30:.1f} GiB; time: {_time(run, tokenizer, steps, passes)}",
         ]
     )
+
+
+def _base_model(run: LoraRun) -> str:
+    base = run.base_model
+    return ", ".join(filter(None, (base.name, dequantised_words(dequantised_from(base)))))
 
 
 def _tokens(steps: list[list[TokenisedText]]) -> int:

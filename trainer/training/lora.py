@@ -72,7 +72,13 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> int | None:
     write_run_record(
         run,
         folder,
-        data={"dropped": dropped, "order": order_hash(steps), "tokens": report.tokens, **_replay_record(run, steps)},
+        data={
+            "questions": len(run.texts),
+            "dropped": dropped,
+            "order": order_hash(steps),
+            "tokens": report.tokens,
+            **_replay_record(run, steps),
+        },
         weights={"initial": initial, "final": adapter_hash(weights)},
         training=_measured(trainer, report, passes, expected),
         health=judge_curve(report.losses, report.grad_norms).record,

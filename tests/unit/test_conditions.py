@@ -17,6 +17,7 @@ from fixtures.report.sentences import recommendation
 from fixtures.report.summary_lines import summary_lines
 from fixtures.results.conditions import Conditions, conditions_of, training_of
 from fixtures.results.score_sets import ScoreSet, current_sets
+from fixtures.study.overrides import results_name
 from tests.unit.test_html_report import Page
 from tests.unit.test_paper import text_of
 from trainer.study.experiment import load_experiment
@@ -107,3 +108,18 @@ def test_an_earlier_run_keeps_the_day_of_its_rows():
 def test_what_was_renamed_or_trained_again_is_no_row_of_its_own(earlier, stays):
     now = score_set("cfg1", "new*1", "cfg1", 42)
     assert (earlier in current_sets([earlier], [now])) is stays
+
+
+@pytest.mark.parametrize(
+    ("experiment", "given", "name"),
+    [
+        ("miniature", {}, "miniature"),
+        ("miniature", {"spider": "fixtures/miniature/spider"}, "miniature"),
+        ("miniature", {"spider": "data/spider_data.zip"}, "miniature-spider_data"),
+        ("miniature", {"spider": "my shop", "mmlu": "cais/mmlu"}, "miniature-my_shop-mmlu"),
+        # Its data are the reader's, wherever they have them.
+        ("llama-3-8b", {"spider": "/elsewhere/spider_data.zip"}, "llama-3-8b"),
+    ],
+)
+def test_other_data_than_an_experiment_brings_have_results_of_their_own(experiment, given, name):
+    assert results_name(load_experiment(experiment), BUILT_IN, given) == name

@@ -1,6 +1,8 @@
 """What a person meets first: names near a mistyped one, how long it will take, and what is missing."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ import pytest
 from fixtures.adapters.adapter import AdapterError
 from fixtures.adapters.specs import parse_adapters
 from fixtures.study import doctor
+from tests.tiny_training import SAMPLES
 from trainer.machine import progress_line
 from trainer.machine.progress_line import ProgressLine, duration
 from trainer.study.experiment import load_experiment
@@ -140,3 +143,23 @@ def test_a_log_has_a_line_a_minute_and_a_terminal_a_bar_that_fits(monkeypatch, c
 
 def test_a_duration_is_as_clocks_show_it():
     assert (duration(292), duration(3599.6)) == ("04:52", "1:00:00")
+
+
+def test_how_long_a_training_takes_is_said_before_it_starts_and_changes_no_weight(
+    train, experiment_file, tmp_path, capsys
+):
+    from trainer.run import lora_run
+    from trainer.training.lora import train_adapter
+
+    status, adapters = train("cfg1")
+    said = capsys.readouterr()
+    assert status == 0 and re.search(
+        rf"cfg1 seed 42: {SAMPLES} questions, \d+ steps, about \d+ s on this machine", said.out
+    )
+    run = lora_run(load_experiment(str(experiment_file)), "cfg1", results_dir=tmp_path, max_train_samples=SAMPLES)
+    records = [
+        json.loads((folder / "run.json").read_text()) for folder in (train_adapter(run), *adapters.glob("cfg1-*"))
+    ]
+    assert records[0]["weights"] == records[1]["weights"]
+    assert [record["data"]["questions"] for record in records] == [SAMPLES, SAMPLES]
+    assert capsys.readouterr().out == ""

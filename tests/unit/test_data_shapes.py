@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.adapters.adapter import slugify
 from fixtures.questions.__main__ import main
 from tests import shapes
 from tests.processes import run_pytest
@@ -209,7 +210,7 @@ def evaluate(tmp_path, pytestconfig):
         ended = run_pytest(
             [*given, "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *options], cwd=pytestconfig.rootpath
         )
-        path = tmp_path / "results" / "miniature" / "scores.jsonl"
+        path = tmp_path / "results" / f"miniature-{slugify(source.stem)}" / "scores.jsonl"
         rows = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
         return ended, rows
 
@@ -255,7 +256,7 @@ def test_names_that_node_ids_cannot_hold_are_asked_by_workers_too(evaluate, tmp_
 def test_reports_made_again_call_the_data_as_they_did(evaluate, tmp_path, pytestconfig):
     ended, _ = evaluate(own_lines(tmp_path / "shop and zoo"))
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    again = [f"--report-from={tmp_path / 'results' / 'miniature'}", f"--html={tmp_path / 'report.html'}"]
+    again = [f"--report-from={tmp_path / 'results' / 'miniature-shop_and_zoo'}", f"--html={tmp_path / 'report.html'}"]
     ended = run_pytest([*again, "-p", "no:hypothesispytest"], cwd=pytestconfig.rootpath)
     assert "\nshop and zoo, execution accuracy" in ended.stdout, ended.stdout + ended.stderr
     assert "<caption>shop and zoo, execution accuracy" in (tmp_path / "report.html").read_text()

@@ -97,11 +97,11 @@ def test_all_others_are_measured(broken, pytestconfig, tmp_path):
     assert "Partial selection" not in page.read_text()
     assert "unknown 2/2" in result.stdout and "simple" not in result.stdout
 
-    rows = [json.loads(line) for line in (results / "miniature" / "scores.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (results / "miniature-spider" / "scores.jsonl").read_text().splitlines()]
     assert {row["index"] for row in rows if row["status"] == "errored"} == BROKEN.keys()
     assert all(row["assignment"] == 1 for row in rows if row["status"] == "scored") and len(rows) == 200
     assert {row["index"] for row in rows if row["hardness"] == "unknown"} == UNKNOWN.keys() | {70, 85}
-    summary = json.loads((results / "miniature" / "summary.json").read_text())
+    summary = json.loads((results / "miniature-spider" / "summary.json").read_text())
     assert summary["partial"] is False
     (unknown,) = [entry for entry in summary["accuracies"] if entry["group"] == "unknown"]
     assert (unknown["n"], unknown["errored"]) == (2, 2)
@@ -129,7 +129,7 @@ def test_systems_are_compared_and_gates_judged_on_the_questions_that_can_be_meas
     result = run_pytest(arguments, cwd=pytestconfig.rootpath)
     assert "gate spider.gold >= 0.99: holds (1.0000, as counted" in result.stdout, result.stdout + result.stderr
     assert "incomplete" not in result.stdout and "exit status 1: 12 questions errored" in result.stdout
-    summary = json.loads((tmp_path / "results" / "miniature" / "summary.json").read_text())
+    summary = json.loads((tmp_path / "results" / "miniature-spider" / "summary.json").read_text())
     (change,) = [entry for entry in summary["comparisons"] if entry["group"] == "all"]
     assert (change["n"], change["gained"], change["lost"]) == (194, 0, 97)
 

@@ -5,7 +5,8 @@ import pytest
 from custom_metrics.statistics import Design, Finding
 from fixtures.adapters.specs import parse_adapters
 from fixtures.questions.plugin import BUILT_IN
-from fixtures.report.model_card import model_card
+from fixtures.report.model_card import eval_results, model_card
+from fixtures.results.conditions import Conditions
 from fixtures.results.types import Accuracy, Change, Summary
 from trainer.study.experiment import load_experiment
 
@@ -76,3 +77,23 @@ def test_what_others_wrote_is_text_on_the_hubs_page(tmp_path):
     assert f"`{shown}`" in text and "x&#96; &#60;img src=x onerror" in text
     rest = text.replace(f"`{shown}`", "")
     assert "<img" not in rest and "](http" not in rest and "**b" not in rest
+
+
+def test_a_benchmark_asked_whole_is_what_the_hub_puts_on_its_leaderboard(tmp_path):
+    """Read back by huggingface_hub; a part of it, or questions of one's own, never stand among whole ones."""
+    from huggingface_hub import parse_eval_result_entries
+
+    experiment = load_experiment("llama-3-8b")
+    (adapter,) = parse_adapters(["cfg1"], experiment, tmp_path)
+    known = Conditions(suite="mmlu", adapter="cfg1", engine="transformers", shots=4, measured="2026-11-27")
+    found = summary(entry("spider", 700, 1034), entry("mmlu", 9000, 14042))
+    found = found.model_copy(update={"conditions": [known], "note": ""})
+    whole = experiment.mmlu.model_copy(update={"subjects": ("all",), "per_category": "all"})
+    asked = experiment.model_copy(update={"mmlu": whole})
+    results = eval_results(adapter, asked, found, BUILT_IN)
+    (one,) = parse_eval_result_entries(results["mmlu"])
+    assert results.keys() == {"mmlu"}
+    assert (one.dataset_id, one.task_id, one.value, one.date) == ("cais/mmlu", "default", 64.09, "2026-11-27")
+    assert one.notes == "14,042 questions; engine transformers; shots 4; measured on 2026-11-27"
+    assert eval_results(adapter, experiment, found, BUILT_IN) == {}
+    assert eval_results(adapter, asked, found.model_copy(update={"note": "It shows the method."}), BUILT_IN) == {}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.options import Heading
 from tests import shapes
 from trainer.study.experiment import Experiment
 from trainer.study.settings import AdapterSettings, PromptSettings, ReplaySettings, Settings
@@ -15,7 +16,9 @@ from trainer.study.settings import AdapterSettings, PromptSettings, ReplaySettin
 @pytest.fixture(scope="module")
 def help_text(pytestconfig):
     command = [sys.executable, "-m", "pytest", "--help"]
-    return subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True, check=True).stdout
+    own = os.environ | {"COLUMNS": "80"}
+    ended = subprocess.run(command, cwd=pytestconfig.rootpath, env=own, capture_output=True, text=True, check=True)
+    return ended.stdout
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +26,17 @@ def trainer_readme(pytestconfig):
     return (pytestconfig.rootpath / "trainer" / "README.md").read_text()
 
 
-def test_every_option_stands_under_one_heading_and_in_the_readme(help_text, pytestconfig):
-    section = help_text.split("text-to-SQL specialisation: gain on Spider, cost on MMLU:\n")[1].split("\n\n")[0]
-    options = set(re.findall(r"^  (--[a-z-]+)", section, re.MULTILINE))
+def test_every_option_stands_under_a_question_and_in_the_readme(help_text, pytestconfig):
+    sections = [help_text.split(f"\n{heading}:\n")[1].split("\n\n")[0] for heading in Heading]
+    options = re.findall(r"^  (--[a-z-]+)", "\n".join(sections), re.MULTILINE)
     table = (pytestconfig.rootpath / "fixtures" / "README.md").read_text().split("## Every option")[1].split("\n## ")[0]
-    assert len(options) >= 14
-    assert options == set(re.findall(r"^\| `(--[a-z-]+)", table, re.MULTILINE))
+    assert len(set(options)) == len(options) >= 30
+    assert set(options) == set(re.findall(r"^\| `(--[a-z-]+)", table, re.MULTILINE))
+    assert [help_text.index(f"\n{heading}:\n") for heading in Heading] == sorted(
+        help_text.index(f"\n{heading}:\n") for heading in Heading
+    )
+    # Two screens, headings and blank lines between them included.
+    assert sum(len(section.splitlines()) + 2 for section in sections) <= 2 * 40
 
 
 def test_every_option_of_the_trainer_explains_itself_and_is_in_its_readme(pytestconfig, trainer_readme):

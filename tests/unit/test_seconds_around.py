@@ -111,6 +111,8 @@ def test_what_a_suite_said_stays_in_the_manifest_of_a_run_that_does_not_open_it(
     """Own data have a name of their own, which the suite's own name must not replace."""
     (tmp_path / "results" / "miniature").mkdir(parents=True)
     write_answers(tmp_path / "results")
+    # Of other data than the experiment's own, results have a folder of their own.
+    own = (tmp_path / "results" / "miniature").rename(tmp_path / "results" / "miniature-shop")
     shop = tmp_path / "shop"
     shop.mkdir()
     entry = json.loads((SPIDER / "dev.json").read_text())[0]
@@ -119,10 +121,11 @@ def test_what_a_suite_said_stays_in_the_manifest_of_a_run_that_does_not_open_it(
     (shop / "questions.json").write_text(json.dumps([{"question": entry["question"], "sql": entry["query"]}]))
     (tmp_path / "one.sql").write_text(entry["query"] + "\n")
     watched("-m", "spider", f"--spider={shop}", f"--adapter={tmp_path / 'one.sql'}")
-    before = json.loads((tmp_path / "results" / "miniature" / "manifest.json").read_text())
+    before = json.loads((own / "manifest.json").read_text())
+    assert not (tmp_path / "results" / "miniature").exists()
     assert before["spider_called"]["dataset"] == "shop" and len(before["chosen"]["spider"]) == 1
-    watched("-m", "mmlu", "--adapter=base", f"--max-samples={SAMPLES}", "--replay")
-    after = json.loads((tmp_path / "results" / "miniature" / "manifest.json").read_text())
+    watched("-m", "mmlu", f"--spider={shop}", "--adapter=base", f"--max-samples={SAMPLES}", "--replay")
+    after = json.loads((own / "manifest.json").read_text())
     assert after["spider_called"] == before["spider_called"]
     assert after["chosen"].keys() == {"spider", "mmlu"} and after["chosen"]["spider"] == before["chosen"]["spider"]
 

@@ -218,7 +218,10 @@ def test_no_training_is_in_two_pairs_of_configurations(seeds, pairs):
 def test_the_section_is_short_and_narrow(gain_and_loss):
     summary, rows = gain_and_loss
     lines = lines_of(summary, rows)
-    assert len(lines) <= 34  # and one that names the files
+    assert len(lines) <= 36  # and one that names the files
+    verdict = next(place for place, line in enumerate(lines) if line.startswith("Take cfg1"))
+    assert verdict < min(place for place, line in enumerate(lines) if line.startswith("Spider dev"))
+    assert "10 of the 20 answers gained are format" in text_of(summary, rows)
     assert max(map(len, lines)) <= 80
     assert "  right by the official evaluator's rules: 10, 30, 36; by BIRD's: 10, 28, 36" in lines
     text = text_of(summary, rows)

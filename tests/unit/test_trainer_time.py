@@ -67,7 +67,7 @@ def test_a_trial_that_fails_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(trial, "trial_seconds", fail)
     run = run_with(tmp_path)
     run.base_model.__dict__["memory_gb"] = 0.0
-    assert dry_run._time(run, None, [], Passes(16, False)) == (
+    assert dry_run.expected_time(run, None, [], Passes(16, False)) == (
         "unknown, as a few steps of it failed: CUDA out of memory. Tried to"
     )
 
@@ -89,7 +89,7 @@ def test_the_time_left_is_told_from_the_third_step_on(monkeypatch, resumed):
         now[0] += seconds
         state.log_history.append({"loss": 1.0})
         report.on_log(args, state, None, {"loss": 1.0})
-        shown.append(report._bar.postfix or "")
+        shown.append(report._bar.said)
     assert ["left" in text for text in shown] == [False, False, True]
     assert shown[-1].endswith(", 00:08 left")
 

@@ -32,7 +32,7 @@ def push_adapter(run: LoraRun, hub_id: str) -> str:
         api.upload_folder(
             repo_id=hub_id,
             folder_path=run.output_dir,
-            allow_patterns=["*.safetensors", "*.json", "README.md"],
+            allow_patterns=["*.safetensors", "*.json", "README.md", ".eval_results/*.yaml"],
             ignore_patterns=["checkpoints/*"],
             commit_message=f"{run.label} of experiment {run.experiment}",
         )

@@ -34,7 +34,7 @@ def describe(run: LoraRun, tokenizer) -> str:
             f"  {len(steps):,} steps, {_tokens(steps):,} tokens, of which {sum(rows):,} are computed",
             *_shown(run),
             *_replay(run, steps),
-            f"  memory: about {peak / 2**30:.1f} GiB; time: {_time(run, tokenizer, steps, passes)}",
+            f"  memory: about {peak / 2**30:.1f} GiB; time: {expected_time(run, tokenizer, steps, passes)}",
         ]
     )
 
@@ -70,16 +70,18 @@ def _replay(run: LoraRun, steps: list[list[TokenisedText]]) -> list[str]:
     return [line, *(f"  {more}" for more in run.replay.told)]
 
 
-def _time(run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes) -> str:
-    """Of all steps on this machine, from a few of them."""
+def expected_time(
+    run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes, *, tried: int | None = None
+) -> str:
+    """What all steps will take on this machine, in words, from a few of them: ``tried``, as for ``trial_seconds``."""
     import torch
 
     if run.base_model.memory_gb and not torch.cuda.is_available():
         return "needs a GPU"
-    from trainer.training.trial import trial_seconds
+    from trainer.training.trial import TRIED, trial_seconds
 
     try:
-        seconds = trial_seconds(run, tokenizer, steps, passes)
+        seconds = trial_seconds(run, tokenizer, steps, passes, tried or TRIED)
     except RuntimeError as error:
         return f"unknown, as a few steps of it failed: {str(error).partition(chr(10))[0]}"
     return f"about {seconds / 60:.0f} min" if seconds > 90 else f"about {max(1, seconds):.0f} s"

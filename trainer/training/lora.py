@@ -21,6 +21,7 @@ from trainer.rows.texts import data_hash, with_values
 from trainer.run import LoraRun
 from trainer.study.base_model import check_memory, load_end_tokens, load_model, load_tokenizer
 from trainer.study.experiment import ExperimentError
+from trainer.training.dry_run import expected_time
 from trainer.training.health import judge_curve
 from trainer.training.memory import take_gpu
 from trainer.training.passes import Passes
@@ -62,6 +63,8 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> int | None:
     passes, expected = plan_passes(run, steps)
     step_tokens = [sum(len(text.tokens) for text in step) for step in steps]
     report = StepReport(run.label, step_tokens, visible=show_progress and main)
+    if show_progress and processes().num_processes == 1 and last_checkpoint(folder) is None:
+        _announce(run, tokenizer, steps, passes)
     trainer = build_trainer(run, tokenizer, steps, folder, report, passes)
     initial = adapter_hash(adapter_weights(trainer.model))
     with contextlib.closing(report), _memory_explained(run, passes):
@@ -73,12 +76,24 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> int | None:
     write_run_record(
         run,
         folder,
-        data={"dropped": dropped, "order": order_hash(steps), "tokens": report.tokens, **_beside(run, steps)},
+        data={
+            "questions": len(run.texts),
+            "dropped": dropped,
+            "order": order_hash(steps),
+            "tokens": report.tokens,
+            **_beside(run, steps),
+        },
         weights={"initial": initial, "final": adapter_hash(weights)},
         training=_measured(trainer, report, passes, expected),
         health=judge_curve(report.losses, report.grad_norms).record,
     )
     return stopped_by
+
+
+def _announce(run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes) -> None:
+    """Say what is coming before it begins; two steps of few layers tell, which takes no longer than a few."""
+    time = expected_time(run, tokenizer, steps, passes, tried=2)
+    print(f"{run.label}: {len(run.texts):,} questions, {len(steps):,} steps, {time} on this machine", flush=True)
 
 
 def _have_own_replies(run: LoraRun, tokenizer) -> None:

@@ -1,16 +1,15 @@
 """What happens beside the steps of a training: the progress bar, the loss curve, adapters kept on the way."""
 
 import math
-import sys
 import time
 from pathlib import Path
 
-from tqdm import tqdm
 from transformers import TrainerCallback
 
 from trainer.keeping.checkpoints import last_checkpoint
 from trainer.keeping.state import TrainingFailed
 from trainer.keeping.weights import adapter_weights
+from trainer.machine.progress_line import ProgressLine, duration
 from trainer.training.health import explained, judge_curve
 
 _BESIDE = {"replay_loss": "replay", "kl": "KL"}  # as a log has it, and as the bar shows it
@@ -60,18 +59,8 @@ class StepReport(TrainerCallback):
         self.grad_norms = [entry.get("grad_norm", math.nan) for entry in logged]
         self._logs = logged
         self._seconds_before = state.log_history[-1]["seconds"] if self.losses else 0.0
-        # A log keeps every state of the bar: it gets one in ten seconds.
-        interval = 0.1 if sys.stderr.isatty() else 10
-        total = len(self._step_tokens)
-        self._bar = tqdm(
-            total=total,
-            initial=state.global_step,
-            desc=self._label,
-            unit="step",
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
-            mininterval=interval,
-            disable=not self._visible,
-        )
+        total, before = len(self._step_tokens), state.global_step
+        self._bar = ProgressLine(total, self._label, "step", done=before, visible=self._visible)
 
     def on_log(self, args, state, control, logs=None, **_):
         if "loss" not in (logs or {}):
@@ -84,13 +73,13 @@ class StepReport(TrainerCallback):
         self.seconds = self._seconds_before + since_start
         state.log_history[-1]["seconds"] = self.seconds  # a checkpoint keeps it
         wrong = self._trouble()
-        self._bar.set_postfix_str(
-            f"loss {logs['loss']:.3f}{_beside(logs)}, {self.tokens_per_s:,.0f} tokens/s{self._left(since_start)}"
-            f"{wrong and f', CAREFUL: {wrong}'}",
-            refresh=bool(wrong) is not self._wrong,
+        # What is wrong comes first: a narrow terminal cuts the end.
+        self._bar.update(
+            f"{wrong and f'CAREFUL: {wrong}, '}loss {logs['loss']:.3f}{_beside(logs)}, "
+            f"{self.tokens_per_s:,.0f} tokens/s{self._left(since_start)}",
+            now=bool(wrong) is not self._wrong,
         )
         self._wrong = bool(wrong)
-        self._bar.update()
         # In float16 the gradients of some steps overflow by design: the scaler skips those and scales less.
         for name in ("loss",) if args.fp16 else ("loss", "grad_norm"):
             if not math.isfinite(logs.get(name, 0.0)):
@@ -107,7 +96,7 @@ class StepReport(TrainerCallback):
             return ""
         speed = sum(self._step_tokens[first:done]) / (since_start - self.first_step_s)
         seconds = sum(self._step_tokens[done:]) / speed
-        return f", {self._bar.format_interval(round(seconds))} left"
+        return f", {duration(seconds)} left"
 
     def _not_finite(self, name: str, value: float, folder: Path) -> str:
         kept = last_checkpoint(folder)

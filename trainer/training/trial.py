@@ -26,19 +26,23 @@ _QUANTISED = (
 )
 # A layer's share of capturing a graph: Python launches each kernel once more. 0.3 s for 28 layers, measured on one H100.
 _CAPTURE_S = 0.011
-_STEPS = 6  # of which the first compiles, and the others are timed
+TRIED = 6  # steps, of which the first compiles, and the others are timed
 _ENOUGH_S = 20.0  # no step begins after so long, once one has been timed
 
 
-def trial_seconds(run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes) -> float:
+def trial_seconds(
+    run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes, tried: int = TRIED
+) -> float:
     """What all ``steps`` will take, in seconds, the first one's compiling included as it is met here.
+
+    ``tried`` of them are run, two at least.
 
     Raises:
         RuntimeError: the model cannot be trained here, for lack of memory for one.
     """
     layers = load_skeleton(run.base_model).config.get_text_config().num_hidden_layers
     # Rows of one shape: those of the first steps.
-    few = steps[:_STEPS]
+    few = steps[:tried]
     depths = _LAYERS if layers > max(_LAYERS) else (layers,)
     times = [_timed(run, tokenizer, few, passes, depth) for depth in depths]
     seconds_a_step = times[-1][1]
@@ -47,8 +51,8 @@ def trial_seconds(run: LoraRun, tokenizer, steps: list[list[TokenisedText]], pas
         seconds_a_step += max(0.0, more - less) / (depths[1] - depths[0]) * (layers - depths[1])
     if run.quantisation != "none":
         seconds_a_step *= _QUANTISED
-    rows, tried = (_rows(some, passes) for some in (steps, few))
-    computed = seconds_a_step * sum(rows) / sum(tried) * len(few)
+    rows, timed = (_rows(some, passes) for some in (steps, few))
+    computed = seconds_a_step * sum(rows) / sum(timed) * len(few)
     # The first step has captured one graph, and each further length takes one of its own.
     captured = _CAPTURE_S * layers * (len(set(rows)) - 1) if passes.cuda_graphs else 0.0
     return times[0][0] + computed + captured

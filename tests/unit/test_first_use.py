@@ -1,0 +1,165 @@
+"""What a person meets first: names near a mistyped one, how long it will take, and what is missing."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fixtures.adapters.adapter import AdapterError
+from fixtures.adapters.specs import parse_adapters
+from fixtures.study import doctor
+from tests.tiny_training import SAMPLES
+from trainer.machine import progress_line
+from trainer.machine.progress_line import ProgressLine, duration
+from trainer.study.experiment import load_experiment
+
+STUDY = """
+[base_model]
+id = "someone/model-7b"
+memory_gb = 16
+[spider]
+source = "nowhere/spider.zip"
+[mmlu]
+source = "nowhere/mmlu"
+[adapters.cfg1]
+rank = 8
+alpha = 16
+target_modules = "all-linear"
+learning_rate = 1e-4
+epochs = 1
+"""
+
+
+def run(*arguments, cwd, **environment):
+    own = os.environ | {"HF_HUB_OFFLINE": "1"} | environment
+    command = [sys.executable, "-m", "pytest", *arguments]
+    return subprocess.run(command, cwd=cwd, env=own, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "meant"),
+    [
+        ("cfg3", "'cfg1'"),
+        ("runs/my-adaptr", "runs/my-adapter'"),
+        ("rusn/my-adapter", "runs/my-adapter'"),
+        ("predictons.sql", "predictions.sql'"),
+        ("miniature/adapters/cfg1-seed4", "cfg1-seed42'"),
+    ],
+)
+def test_what_is_missing_is_answered_with_the_nearest_names(mistyped, meant, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("runs/my-adapter", "results/miniature/adapters/cfg1-seed42"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "adapter_config.json").write_text("{}")
+    (tmp_path / "predictions.sql").write_text("SELECT 1\n")
+    (tmp_path / "miniature" / "adapters").mkdir(parents=True)
+    experiment, results = load_experiment("miniature"), tmp_path / "results"
+    from fixtures.adapters.checks import resolve_hub
+
+    with pytest.raises(AdapterError) as told:
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        (adapter,) = parse_adapters([mistyped], experiment, results)
+        resolve_hub(adapter, experiment, results)
+    assert "Did you mean" in str(told.value) and meant in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["--report-from=nowhere", "--experiment=nowhere", "--spider=nowhere", "--mmlu=nowhere"]
+)
+def test_a_wrong_path_ends_in_one_line_before_anything_heavy_is_imported(wrong, pytestconfig):
+    watch = "import sys; import pytest; rc = pytest.main(sys.argv[1:]); print('imported', *sys.modules); sys.exit(rc)"
+    command = [sys.executable, "-c", watch, "-m", "spider or mmlu", "--adapter=base", wrong]
+    ended = subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True)
+    printed, imported = (
+        (ended.stdout + ended.stderr).strip().split("imported ")[0],
+        ended.stdout.split("imported ")[1].split(),
+    )
+    said = (printed + ended.stderr).strip().splitlines()
+    assert ended.returncode == pytest.ExitCode.USAGE_ERROR
+    assert len({line for line in said if line}) == 1 and "nowhere" in said[0], said
+    assert not {"torch", "transformers", "numpy", "scipy", "sqlglot", "deepeval"} & set(imported)
+
+
+def test_the_doctor_finds_nothing_to_mend_for_the_miniature(pytestconfig, tmp_path):
+    ended = run("--doctor", f"--results={tmp_path}", cwd=pytestconfig.rootpath)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    subjects = [line[9:].partition(":")[0] for line in ended.stdout.splitlines()[1:-1]]
+    wanted = ["GPU", "memory", "results", "Python", "packages", "Spider", "MMLU", "base model", "adapters"]
+    assert [one for one in subjects if one != "torch"] == wanted
+    assert "cfg1, cfg2: not trained yet, which the first run does" in ended.stdout
+
+
+def test_the_doctor_says_what_to_do_about_each_thing_that_is_missing(pytestconfig, tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY)
+    own = {"HF_HOME": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
+    ended = run("--doctor", f"--experiment={path}", f"--results={tmp_path}/results", cwd=pytestconfig.rootpath, **own)
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr
+    said = ended.stdout.splitlines()
+    remedies = {
+        said[place][9:].partition(":")[0]: said[place + 1].strip()
+        for place in range(len(said))
+        if "MISSING" in said[place]
+    }
+    assert remedies["GPU"].startswith("16 GB of one are needed")
+    assert "--spider" in remedies["Spider"] and "--mmlu" in remedies["MMLU"]
+    assert remedies["base model"] == "Where there is a network: hf download someone/model-7b"
+    assert remedies["adapters"].startswith("python -m trainer cfg1:42 --experiment")
+    assert said[-1] == "5 of 9 to be mended"
+
+
+def test_the_doctor_waits_for_no_network():
+    began = time.monotonic()
+    assert doctor.within(0.05, lambda: time.sleep(5) or "late") == "no answer within 0.05 s"
+    assert time.monotonic() - began < 2
+    assert doctor.within(5, lambda: int("x") and "") == "invalid literal for int() with base 10: 'x'"
+
+
+def test_a_log_has_a_line_a_minute_and_a_terminal_a_bar_that_fits(monkeypatch, capsys):
+    seconds = iter(range(0, 10000, 10))
+    monkeypatch.setattr(progress_line.time, "monotonic", lambda: next(seconds))
+    line = ProgressLine(100, "cfg1 seed 42", "step")
+    for _ in range(30):
+        line.update("loss 0.1")
+    line.close()
+    told = capsys.readouterr().err.splitlines()
+    assert 3 <= len(told) <= 6 and "\r" not in "".join(told)
+    assert told[0].endswith(" of 100 steps, loss 0.1") and told[0].startswith("cfg1 seed 42: ")
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    bar = ProgressLine(100, "cfg1 seed 42", "step")
+    bar.update("CAREFUL: " + "it diverged " * 10, now=True)
+    bar.close()
+    states = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    assert any("CAREFUL" in state for state in states) and max(map(len, states)) < 80
+
+
+def test_a_duration_is_as_clocks_show_it():
+    assert (duration(292), duration(3599.6)) == ("04:52", "1:00:00")
+
+
+def test_how_long_a_training_takes_is_said_before_it_starts_and_changes_no_weight(
+    train, experiment_file, tmp_path, capsys
+):
+    from trainer.run import lora_run
+    from trainer.training.lora import train_adapter
+
+    status, adapters = train("cfg1")
+    said = capsys.readouterr()
+    assert status == 0 and re.search(
+        rf"cfg1 seed 42: {SAMPLES} questions, \d+ steps, about \d+ s on this machine", said.out
+    )
+    run = lora_run(load_experiment(str(experiment_file)), "cfg1", results_dir=tmp_path, max_train_samples=SAMPLES)
+    records = [
+        json.loads((folder / "run.json").read_text()) for folder in (train_adapter(run), *adapters.glob("cfg1-*"))
+    ]
+    assert records[0]["weights"] == records[1]["weights"]
+    assert [record["data"]["questions"] for record in records] == [SAMPLES, SAMPLES]
+    assert capsys.readouterr().out == ""

@@ -17,6 +17,8 @@ pytest_plugins = [
     "fixtures.scores.junit",
     "fixtures.scores.deepeval",
     "fixtures.report.rebuild",
+    "fixtures.report.study_files",
+    "fixtures.report.study_replay",
     "fixtures.report.terminal",
     "fixtures.report.html",
     "fixtures.report.step_summary",

@@ -18,6 +18,8 @@ pytest_plugins = [
     "fixtures.scores.junit",
     "fixtures.scores.deepeval",
     "fixtures.report.rebuild",
+    "fixtures.report.study_files",
+    "fixtures.report.study_replay",
     "fixtures.report.terminal",
     "fixtures.report.annotations",
     "fixtures.report.html",

@@ -7,7 +7,8 @@ import pytest
 
 from fixtures.questions.mmlu.suite import MMLU
 from fixtures.questions.plugin import BUILT_IN
-from fixtures.questions.suite import Evidence, Prose, Side, Steps
+from fixtures.questions.prose import Evidence, Prose, Steps
+from fixtures.questions.suite import Side
 from fixtures.report.article.report import report
 from fixtures.report.article.typesetting import typeset
 from fixtures.results.score_sets import ScoreSet

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.results.studies.writing import Told, shippable, write_study
+from tests.made_up_study import told_study
 from tests.tiny_training import EXPERIMENT, SAMPLES, SPIDER, save_base_model
 
 
@@ -59,3 +61,19 @@ def train(experiment_file, tmp_path_factory) -> Callable[..., tuple[int, Path]]:
         return main([*arguments, *options]), results / "tiny" / "adapters"
 
     return run
+
+
+@pytest.fixture(scope="session")
+def told() -> Told:
+    """A run of the miniature's questions, with answers made up. Read only."""
+    return told_study()
+
+
+@pytest.fixture(scope="session")
+def shipped(told, tmp_path_factory) -> Path:
+    """The folder of that study, exported. Read only."""
+    folder = tmp_path_factory.mktemp("studies") / "made-up"
+    sets, left_out = shippable(told)
+    assert left_out == []
+    write_study(told, sets, folder)
+    return folder

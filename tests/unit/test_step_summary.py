@@ -72,14 +72,16 @@ def test_the_figure_is_of_points_that_mermaid_takes(studied):
 
 
 def gate(name, holds, undecided=False):
-    return JudgedGate(gate=name, value=0.5, holds=holds, measured="as counted", undecided=undecided)
+    measured = "the upper bound" if undecided else "as counted"
+    return JudgedGate(gate=name, value=0.5, holds=holds, measured=measured, undecided=undecided)
 
 
 def test_a_gate_that_does_not_hold_is_an_annotation_and_nothing_else_is():
     broken, held = gate("spider.cfg1 >= 0.60", False), gate("spider.cfg1 >= 0.1", True)
     open_ = gate("50% off", False, True)
-    ended = Exit(status=1, gates_broken=[broken.gate], gates_undecided=[open_.gate], undecided_fail=False, errored=7)
+    ended = Exit(status=1, gates_broken=["spider.cfg1 >= 0.60 (0.5000, as counted)"], undecided_fail=False, errored=7)
     summary = Summary(experiment="tiny", gates=[broken, held, open_], exit=ended)
     first, second = annotations(summary)
     assert first == "::error title=gate broken::spider.cfg1 >= 0.60: broken (0.5000, as counted)"
-    assert second.startswith("::warning title=gate ") and "50%25 off" in second
+    assert second == "::warning title=gate undecided::50%25 off: undecided (0.5000, the upper bound)"
+    assert list(annotations(Summary(experiment="tiny", gates=[held], exit=Exit(status=1, errored=7)))) == []

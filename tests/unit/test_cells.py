@@ -129,6 +129,9 @@ def test_of_large_tables_the_first_rows_count_whatever_an_index_says(texts_of, m
     assert texts_of(f"CREATE TABLE t (a TEXT); CREATE INDEX i ON t (a); {rows}")["t", "a"] == ("d", "e", "f")
     monkeypatch.setattr(cells, "MOST_TEXTS", 2)
     assert texts_of(f"CREATE TABLE t (a TEXT); {rows}")["t", "a"] == ("e", "f")
+    monkeypatch.setattr(cells, "MOST_IN_ALL", 1)
+    both = f"CREATE TABLE t (a TEXT); {rows} CREATE TABLE u AS SELECT * FROM t"
+    assert texts_of(both) == {("t", "a"): ("f",), ("u", "a"): ()}
     monkeypatch.setattr(cells, "MOST_CELLS", 1)
     assert texts_of(f"CREATE TABLE t (a TEXT); {rows} CREATE TABLE u AS SELECT * FROM t") == {
         ("t", "a"): ("f",),

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from fixtures.adapters.adapter import AdapterError
+from fixtures.adapters.checks import resolve_hub
 from fixtures.adapters.specs import parse_adapters
+from fixtures.questions.spider.evidence import evidence
+from fixtures.questions.spider.prose import PROSE
 from fixtures.questions.spider.questions import SpiderQuestions
 from fixtures.questions.spider.suite import SPIDER
 from tests.tiny_training import SPIDER as MINIATURE
@@ -177,3 +180,59 @@ def test_a_record_that_this_version_does_not_know_is_refused(miniature, tmp_path
     (adapter,) = parse_adapters([str(tmp_path)], miniature, tmp_path)
     with pytest.raises(AdapterError, match=r"says of its prompts \{'pictures': 1\}, which this version does not know"):
         adapter.prompt  # noqa: B018
+
+
+def test_every_point_of_a_dial_is_asked_as_the_adapter_was_trained(miniature, tmp_path):
+    """Scale 0 is the base model under the adapter's prompt: what the prompt gains without any training."""
+    specs = ["base", "cfg1", "cfg1*0", "cfg1@step-2*0.5", "cfg2"]
+    found = parse_adapters(specs, showing(miniature, BOTH), tmp_path)
+    assert [adapter.prompt for adapter in found] == [None, BOTH, BOTH, BOTH, PromptSettings()]
+
+
+@pytest.mark.parametrize("name", ["llama-3-8b", "mistral-7b", "open-llama-3b"])
+def test_the_shipped_recipe_differs_from_cfg1_in_its_prompt_alone(name):
+    adapters = load_experiment(name).adapters
+    told = {one: adapters[one].model_dump() for one in ("cfg1", "cfg5")}
+    assert {key for key in told["cfg1"] if told["cfg1"][key] != told["cfg5"][key]} == {"prompt"}
+    assert adapters["cfg5"].prompt == BOTH
+
+
+def test_the_record_of_an_adapter_on_the_hub_is_fetched_with_it(miniature, monkeypatch, tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps({"identity": {}, "prompt": {"values": 1}}))
+
+    def download(name, *, revision, allow_patterns):
+        return str(tmp_path if "run.json" in allow_patterns else tmp_path / "without")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    (adapter,) = parse_adapters(["owner/adapter"], miniature, tmp_path / "results")
+    assert resolve_hub(adapter).prompt == PromptSettings(values=1)
+
+
+def test_the_report_says_what_prompts_show_and_of_whom(miniature):
+    def said(experiment):
+        return " ".join(PROSE.prompts({"experiment": experiment.model_dump(mode="json"), "options": {"shots": None}}))
+
+    assert "Prompts of cfg1 show keys, samples of every text column (up to 2), values that" in said(
+        showing(miniature, BOTH)
+    )
+    assert "Prompts of cfg2" not in said(showing(miniature, BOTH)) and "Prompts of" not in said(miniature)
+    assert "Prompts of the base model show no keys." in said(showing(miniature, None, keys=False))
+    old = miniature.model_dump(mode="json")
+    old["spider"].pop("prompt")
+    old["adapters"]["cfg1"]["prompt"] = {"pictures": 1}
+    assert "Prompts of" not in " ".join(PROSE.prompts({"experiment": old, "options": {"shots": None}}))
+
+
+def test_the_prompt_of_a_failure_is_the_one_that_was_asked(miniature):
+    questions = SpiderQuestions(miniature, **SHOWN)
+    texts = as_texts(questions.folder, questions.all, BOTH)
+    question = next(question for question, text in zip(questions.all, texts, strict=True) if with_values([text]))
+    rows = [questions.row(question, slug) for slug in ("cfg1", "cfg2")]
+    trained = {"prompt.keys": True, "prompt.samples": 2, "prompt.values": 2}
+    manifest = {
+        "experiment": miniature.model_dump(mode="json"),
+        "adapters": {"cfg1": {"trained": trained}, "cfg2": {"trained": {"prompt.values": "many"}}},
+    }
+    shown = [entry["Prompt"] for entry in evidence(rows, manifest).entries]
+    assert f"-- {VALUES} -- " in shown[0] and shown[0].endswith(f"Question: {question.question}")
+    assert VALUES not in shown[1] and shown[1].endswith(f"Question: {question.question}")

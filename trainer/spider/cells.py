@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from trainer.spider.entries import SpiderDataError
@@ -13,8 +14,9 @@ from trainer.spider.schema import Schema, quoted
 
 # What is read of large databases: counted, not timed, so that a file shows the same values on every machine.
 MOST_ROWS = 100_000  # of a table, the first by rowid or primary key
-MOST_CELLS = 4_000_000  # of a database
-MOST_TEXTS = 300_000  # of a database, different ones in each column
+MOST_CELLS = 2_000_000  # of a database
+MOST_TEXTS = 25_000  # of a column, different ones
+MOST_IN_ALL = 300_000  # of a database
 LONGEST = 60  # characters; a cut text would be another value
 _LARGEST_CELL = 1 << 20  # bytes that SQLite may load at once
 _CHUNK = 50_000  # cells
@@ -63,7 +65,7 @@ def is_showable(text: str) -> bool:
 
 def _columns(connection: sqlite3.Connection, schema: Schema) -> Iterator[ColumnCells]:
     there = {name.lower(): name for (name,) in connection.execute(_TABLES)}
-    cells, room = MOST_CELLS, MOST_TEXTS
+    cells, room = MOST_CELLS, MOST_IN_ALL
     for table in schema.tables:
         own = there.get(table.name.lower(), "")
         # Generated columns are none of these.
@@ -75,7 +77,7 @@ def _columns(connection: sqlite3.Connection, schema: Schema) -> Iterator[ColumnC
             found, read = _texts(connection, own, [stored[name.lower()] for name in shown], most)
             cells -= read * len(shown)
             for name, texts in zip(shown, found, strict=True):
-                kept = [text for text in texts if is_showable(text)][:room]
+                kept = [text for text in texts if len(text) <= LONGEST and is_showable(text)][:room]
                 room -= len(kept)
                 yield ColumnCells(table.name, name, tuple(sorted(kept)))
 
@@ -83,7 +85,7 @@ def _columns(connection: sqlite3.Connection, schema: Schema) -> Iterator[ColumnC
 def _texts(
     connection: sqlite3.Connection, table: str, columns: Sequence[str], most: int
 ) -> tuple[list[dict[str, None]], int]:
-    """The different short texts of each column, in the order of their rows, and how many rows were read."""
+    """The different texts of each column, in the order of their rows, and how many rows were read."""
     try:
         return _read(connection, table, columns, most)
     except sqlite3.Error as error:
@@ -100,8 +102,9 @@ def _read(
     while rows := cursor.fetchmany(max(1, _CHUNK // len(columns))):
         read += len(rows)
         for texts, own in zip(found, zip(*rows, strict=True), strict=True):
-            texts.update(dict.fromkeys(text for text in dict.fromkeys(own) if text and len(text) <= LONGEST))
-    return found, read
+            if len(texts) < MOST_TEXTS:
+                texts.update(dict.fromkeys(own))
+    return [dict.fromkeys(islice(filter(None, texts), MOST_TEXTS)) for texts in found], read
 
 
 def _before_the_cell(connection: sqlite3.Connection, table: str, column: str, most: int) -> dict[str, None]:

@@ -4,10 +4,10 @@ import html
 import json
 import os
 import shutil
-import sqlite3
 
 import pytest
 
+from fixtures.store.answer_store import AnswerStore
 from tests.processes import run_pytest
 
 
@@ -45,10 +45,13 @@ def results(tmp_path):
 
 
 def test_answers_of_ones_own_come_before_a_shipped_study(run, tmp_path):
-    (tmp_path / "results" / "miniature").mkdir(parents=True)
-    sqlite3.connect(tmp_path / "results" / "miniature" / "answers.sqlite").close()
+    """A store that holds none, as one of a run of recorded predictions, does not."""
+    store = AnswerStore(tmp_path / "results" / "miniature" / "answers.sqlite")
+    assert "study: miniature" in run("--replay", "--adapter=base", "-m", "mmlu").stdout
+    store.put({b"key": {"reply": "SELECT 1"}})
+    store.close()
     ended = run("--replay", "--adapter=base", "-m", "mmlu", "--max-samples=1", "-q")
-    assert "no stored answer" in ended.stdout and not results(tmp_path).exists()
+    assert "no stored answer" in ended.stdout and "study: " not in ended.stdout
 
 
 @pytest.mark.parametrize(

@@ -90,8 +90,8 @@ def test_the_section_holds_every_part(results):
     assert {"verdict", "accuracy", "changes", "errors", "flips", "settings", "answers"} <= identifiers
     assert [tag for tag, _ in page.elements].count("svg") == 4
     assert "Take cfg1 (chosen among 2, and corrected for it)." in page.text
-    said = "SQL +30.0 points, better by more than the margin of 5 points. MMLU +0.0, equivalent within the margin of 5"
-    assert said in page.text
+    said = "SQL +30.0 points, better by more than the margin of 5 points; 30 of the 60 answers gained are format. "
+    assert f"{said}MMLU +0.0, equivalent within the margin of 5" in page.text
     between = results[0].decided("spider", "cfg2", "cfg1")
     shown = interval(between.low, between.high, signed=True)
     assert f"cfg2 gains 30.0 points more (95% interval {shown}) and loses 50.0 on MMLU." in page.text
@@ -177,7 +177,7 @@ def test_where_every_gain_costs_no_choice_is_made(study):
     summary, *_ = study({"base": 40, "cfg2": 100}, {"base": 120, "cfg2": 45})
     ruling, *each = recommendation(summary, BUILT_IN)
     assert ruling == "Every adapter that is better on SQL is worse on MMLU: whether that is worth it is yours to say."
-    said = "cfg2: SQL +30.0 points, better by more than the margin of 5 points. "
+    said = "cfg2: SQL +30.0 points, better by more than the margin of 5 points; 30 of the 60 answers gained are format. "
     assert each == [f"{said}MMLU -50.0, worse by more than the margin of 5 points."]
 
 

@@ -1,5 +1,6 @@
 """The summary of made-up rows, and the terminal's section made from it."""
 
+import re
 from itertools import zip_longest
 
 import pytest
@@ -227,3 +228,15 @@ def test_the_section_is_short_and_narrow(gain_and_loss):
     text = text_of(summary, rows)
     assert "cfg2: SQL +65.0 points, 90.0% right instead of 25.0% (95% interval" in text
     assert "one training), worse by more than the margin of 5 points." in text
+
+
+def test_many_candidates_leave_the_screen_to_those_that_tell_most(made_up_study):
+    """The one that is taken and those that gained most have a sentence; the others are in the tables and the report."""
+    right = {"base": range(60)} | {f"cfg{n}": range(100 + 10 * n) for n in range(1, 7)}
+    summary, rows = made_up_study(right, {slug: range(110) for slug in right})
+    lines = lines_of(summary, rows)
+    told = [line.partition(":")[0] for line in lines if re.match(r"cfg\d: ", line)]
+    assert told == ["cfg4", "cfg5", "cfg6"] and "3 more in the tables; the report has a sentence for each" in lines
+    assert text_of(summary, rows).index("Take cfg6") < text_of(summary, rows).index("cfg4: SQL")
+    # With the plot of all points a screen of a laptop: 80 columns by 60 lines.
+    assert len(lines) <= 60

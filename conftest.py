@@ -25,5 +25,7 @@ pytest_plugins = [
     "fixtures.report.html",
     "fixtures.report.step_summary",
     "fixtures.report.paper",
+    "fixtures.report.export",
+    "fixtures.report.trackers",
     "fixtures.report.model_card",
 ]

@@ -11,6 +11,7 @@ from fixtures.questions.plugin import BUILT_IN
 from fixtures.report.rebuild import earlier_summary
 from fixtures.results.folder import ResultsError
 from tests.processes import run_pytest
+from tests.unit.test_html_report import unpacked
 
 SPIDER = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
 
@@ -49,8 +50,7 @@ def section(output):
 
 
 def embedded(path):
-    found = re.search(r'<script type="application/json" id="answer-data">(.*?)</script>', path.read_text())
-    return json.loads(found[1])
+    return unpacked(re.search(r'<script type="text/plain" id="answer-data">(.*?)</script>', path.read_text())[1])
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "two-workers"])

@@ -1,5 +1,9 @@
-"""The report's page in a browser: opened, and what stands in its table."""
+"""The report's page: the data in it, and, opened in a browser, what stands in its table."""
 
+import base64
+import json
+import re
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +16,17 @@ if TYPE_CHECKING:
 _FRAME = (
     '<!DOCTYPE html>\n<html>\n  <head>\n    <meta charset="utf-8"/>\n<title>report</title></head><body>{}</body></html>'
 )
+
+
+def unpacked(text: str) -> dict:
+    """The data that the page's script unpacks."""
+    return json.loads(zlib.decompress(base64.b64decode(text)))
+
+
+def embedded(path: Path) -> dict:
+    """The data in the page at ``path``."""
+    page = path.read_text(encoding="utf-8")
+    return unpacked(re.search(r'<script type="text/plain" id="answer-data">(.*?)</script>', page)[1])
 
 
 def at(page: "Page", address: str) -> "Page":

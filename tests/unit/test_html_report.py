@@ -1,9 +1,6 @@
 """The report's section from made-up results: what stands in it, what is said to be missing, that texts stay texts."""
 
-import base64
-import json
 import re
-import zlib
 from html.parser import HTMLParser
 from random import Random
 from string import printable
@@ -26,6 +23,7 @@ from fixtures.report.verdicts import uncertainty, verdict
 from fixtures.results.gates import JudgedGate
 from fixtures.results.summary import summarise
 from fixtures.results.types import Incomparable, Since
+from tests.report_page import unpacked
 from trainer.study.settings import ReplaySettings
 
 HOSTILE = "</script></style><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}<!--"
@@ -57,11 +55,6 @@ class Page(HTMLParser):
     @property
     def answers(self):
         return unpacked(self.embedded["answer-data"])
-
-
-def unpacked(text):
-    """The data that the page's script unpacks."""
-    return json.loads(zlib.decompress(base64.b64decode(text)))
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from fixtures.report.page_policy import with_head
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-_FRAME = (
-    '<!DOCTYPE html>\n<html>\n  <head>\n    <meta charset="utf-8"/>\n<title>report</title></head><body>{}</body></html>'
-)
+# As pytest-html's.
+_HEAD = '<!DOCTYPE html>\n<html>\n  <head>\n    <meta charset="utf-8"/>\n<title>report</title></head>'
+_FRAME = f'{_HEAD}<body><h1 id="title">report</h1>{{}}</body></html>'
 
 
 def unpacked(text: str) -> dict:

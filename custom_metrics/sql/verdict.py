@@ -9,7 +9,7 @@ import reprlib
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from custom_metrics.sql.comparison import assignment_equal, bird_equal, columns_to_match, official_equal
@@ -38,7 +38,8 @@ class Verdict:
 
     ``predicted_sql`` is None where there was no SQL. ``error_kind`` is None where ``assignment`` is 1, else "no sql",
     "wrong result" or a ``QueryError.kind``.
-    ``columns_reordered``: a wrong result whose rows are right but for the order of the columns.
+    ``columns_reordered``: a wrong result whose rows are right but for the order of the columns. ``result``: what the
+    SQL returned, None where it failed or its run was ended early.
     """
 
     predicted_sql: str | None
@@ -48,6 +49,7 @@ class Verdict:
     reason: str
     error_kind: str | None
     columns_reordered: bool = False
+    result: QueryResult | None = field(default=None, compare=False, repr=False)
 
 
 def gold_result(
@@ -122,10 +124,11 @@ def _judge_statement(predicted_sql: str, gold: GoldResult, timeout_s: float) -> 
     sql = predicted_sql.strip().rstrip("; ")
     outcome = run(gold.database, sql, columns_to_match(gold.result.rows))
     official, official_note = official_verdict(sql, gold.official, run)
-    reordered = False
+    reordered, result = False, None
     if isinstance(outcome, QueryError):
         assignment, bird, kind, reason = 0, 0, outcome.kind, str(outcome)
     else:
+        result = outcome
         assignment = int(assignment_equal(gold.result.rows, outcome.rows))
         bird = int(bird_equal(gold.result.rows, outcome.rows))
         reordered = not assignment and _columns_reordered(gold.result, outcome)
@@ -134,7 +137,7 @@ def _judge_statement(predicted_sql: str, gold: GoldResult, timeout_s: float) -> 
         )
     if official != assignment:
         reason += f"; official evaluator: {official_note}"
-    return Verdict(predicted_sql, assignment, official, bird, _one_line(reason), kind, reordered)
+    return Verdict(predicted_sql, assignment, official, bird, _one_line(reason), kind, reordered, result)
 
 
 def _runner(timeout_s: float) -> RunPrediction:

@@ -1,6 +1,9 @@
 """What several unit tests stand on."""
 
+import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,3 +80,32 @@ def shipped(told, tmp_path_factory) -> Path:
     assert left_out == []
     write_study(told, sets, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def report(pytestconfig, tmp_path_factory):
+    """The report of the miniature's Spider questions, answered by a file in which every third answer is wrong."""
+    folder = tmp_path_factory.mktemp("report")
+    gold = [entry["query"] for entry in json.loads((pytestconfig.rootpath / SPIDER / "dev.json").read_text())]
+    wrong = [sql if place % 3 else sql.replace("SELECT", "SELECT 1,", 1) for place, sql in enumerate(gold)]
+    (folder / "recorded.sql").write_text("\n".join(wrong))
+    command = [sys.executable, "-m", "pytest", "-m", "spider", f"--adapter={folder}/recorded.sql"]
+    command += [f"--results={folder}", f"--html={folder}/report.html", "--self-contained-html"]
+    subprocess.run(command, cwd=pytestconfig.rootpath, check=True, capture_output=True, timeout=120)
+    return folder / "report.html"
+
+
+@pytest.fixture
+def watched(browser):
+    """A page; whatever its console or its scripts complain of, and any request to a network, fails the test."""
+    complaints = []
+    page = browser.new_page()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith(("file:", "blob:")) else complaints.append(request.url),
+    )
+    yield page
+    page.close()
+    assert complaints == []

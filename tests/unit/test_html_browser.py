@@ -1,57 +1,19 @@
 """The report in a real browser, driven as a reader would: filter, sort, open, turn the page."""
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from fixtures.questions.plugin import BUILT_IN
-from fixtures.report.page import report_section
+from tests.report_page import at, column, show
 from tests.unit.sums import SUMS, sum_rows
 
 pytestmark = pytest.mark.slow
 
-SPIDER = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
-
-
-@pytest.fixture(scope="module")
-def report(pytestconfig, tmp_path_factory):
-    """The report of the miniature's Spider questions, answered by a file in which every third answer is wrong."""
-    folder = tmp_path_factory.mktemp("report")
-    gold = [entry["query"] for entry in json.loads((SPIDER / "dev.json").read_text())]
-    wrong = [sql if place % 3 else sql.replace("SELECT", "SELECT 1,", 1) for place, sql in enumerate(gold)]
-    (folder / "recorded.sql").write_text("\n".join(wrong))
-    command = [sys.executable, "-m", "pytest", "-m", "spider", f"--adapter={folder}/recorded.sql"]
-    command += [f"--results={folder}", f"--html={folder}/report.html", "--self-contained-html"]
-    subprocess.run(command, cwd=pytestconfig.rootpath, check=True, capture_output=True, timeout=120)
-    return folder / "report.html"
-
 
 @pytest.fixture
 def opened(watched, report):
-    watched.goto(report.as_uri())
-    return watched
-
-
-@pytest.fixture
-def watched(browser):
-    """A page; whatever its console or its scripts complain of, and any request to a network, fails the test."""
-    complaints = []
-    page = browser.new_page()
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: None if request.url.startswith("file:") else complaints.append(request.url))
-    yield page
-    page.close()
-    assert complaints == []
-
-
-def column(page, name):
-    """The texts of one column of the answers."""
-    return page.locator(f'#answer-table .row td[data-column="{name}"]').all_inner_texts()
+    return at(watched, report.as_uri())
 
 
 def test_a_script_that_the_page_was_not_made_with_never_runs(browser, report, tmp_path):
@@ -61,7 +23,7 @@ def test_a_script_that_the_page_was_not_made_with_never_runs(browser, report, tm
     page = report.read_text(encoding="utf-8").replace("</body>", f"{smuggled}</body>")
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     opened = browser.new_page()
-    opened.goto((tmp_path / "page.html").as_uri())
+    at(opened, (tmp_path / "page.html").as_uri())
     opened.get_by_text("a", exact=True).click()
     assert opened.evaluate("window.ran") is None
     assert opened.locator("#found").inner_text() == "200 of 200 answers; 1 to 50 shown"
@@ -113,12 +75,6 @@ def test_a_changed_answer_leads_to_every_answer_to_its_question(watched, made_up
     assert "-3.000  B. b" in watched.locator("#answer-table .opened").inner_text()
 
 
-def show(page, folder, *study):
-    """Open the section of ``study`` as a page of its own."""
-    (folder / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{report_section(*study)}")
-    page.goto((folder / "page.html").as_uri())
-
-
 def test_marks_stand_where_the_texts_differ(watched, made_up_study, made_up_manifest, tmp_path):
     """Also behind a character that takes two places in JavaScript's strings; white space is left out."""
     summary, rows = made_up_study({"base": ()}, {})
@@ -150,7 +106,7 @@ def test_a_third_suite_can_be_filtered_for(watched, made_up_study, made_up_manif
 def test_the_page_fits_the_screen_and_can_be_read(browser, report, width, scheme):
     """No sideways scrolling, and text of at least 4.5 to 1 against the page behind it (WCAG 2.2, AA)."""
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    page.goto(report.as_uri())
+    at(page, report.as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     paper = channels(page.evaluate("getComputedStyle(document.body).backgroundColor"))
     for place in ("#verdict-title", ".card .change", "#found", "#answer-table .wrong", "#evaluation .small", "nav a"):

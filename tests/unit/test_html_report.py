@@ -1,8 +1,9 @@
 """The report's section from made-up results: what stands in it, what is said to be missing, that texts stay texts."""
 
-import json
 import re
 from html.parser import HTMLParser
+from random import Random
+from string import printable
 
 import pytest
 
@@ -22,6 +23,7 @@ from fixtures.report.verdicts import uncertainty, verdict
 from fixtures.results.gates import JudgedGate
 from fixtures.results.summary import summarise
 from fixtures.results.types import Incomparable, Since
+from tests.report_page import unpacked
 from trainer.study.settings import ReplaySettings
 
 HOSTILE = "</script></style><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}<!--"
@@ -52,7 +54,7 @@ class Page(HTMLParser):
 
     @property
     def answers(self):
-        return json.loads(self.embedded["answer-data"])
+        return unpacked(self.embedded["answer-data"])
 
 
 @pytest.fixture
@@ -177,8 +179,8 @@ def test_where_every_gain_costs_no_choice_is_made(study):
     summary, *_ = study({"base": 40, "cfg2": 100}, {"base": 120, "cfg2": 45})
     ruling, *each = recommendation(summary, BUILT_IN)
     assert ruling == "Every adapter that is better on SQL is worse on MMLU: whether that is worth it is yours to say."
-    said = "cfg2: SQL +30.0 points, better by more than the margin of 5 points; 30 of the 60 answers gained are format. "
-    assert each == [f"{said}MMLU -50.0, worse by more than the margin of 5 points."]
+    gain = "cfg2: SQL +30.0 points, better by more than the margin of 5 points; 30 of the 60 answers gained are format."
+    assert each == [f"{gain} MMLU -50.0, worse by more than the margin of 5 points."]
 
 
 def test_several_seeds_of_a_configuration_count_together(study):
@@ -261,16 +263,17 @@ def test_a_long_reply_is_shown_whole_where_there_is_room(study):
 
 
 @pytest.mark.parametrize("length", [80, 3000])
-def test_3552_answers_fit_into_5_mb(study, length):
-    """However long the queries and the replies are: they are cut, and say so, where there is no room."""
+def test_3552_answers_fit_into_2_mb(study, length):
+    """However long the replies are: they are cut, and say so, where there is no room."""
     totals = {"spider": 1034, "mmlu": 150}
     spider, mmlu = {"base": 200, "cfg1": 500, "cfg2": 800}, {"base": 120, "cfg1": 120, "cfg2": 45}
     summary, rows, manifest = study(spider, mmlu, questions=totals)
+    # Without any pattern, as of a model that has gone astray: nothing that compresses.
+    random = Random(1)
     for place, row in enumerate(rows[:3102]):
-        texts = {"predicted_sql": f"{row.gold_sql:<{length}}.", "reply": f"{row.reply:<{length}}."}
-        rows[place] = row.model_copy(update=texts)
+        rows[place] = row.model_copy(update={"reply": "".join(random.choices(printable[:90], k=length))})
     section = report_section(summary, rows, manifest, BUILT_IN)
     answers = Page(section).answers["answers"]
     assert len(answers) == 3552
-    assert answers[0][4].endswith(CUT) == (length > 80)
-    assert len(section.encode()) < 4_900_000  # pytest-html's frame around it takes less than 0.1 MB
+    assert answers[0][7]["Reply"].endswith(CUT) == (length > 80)
+    assert len(section.encode()) < 1_900_000  # pytest-html's frame around it takes less than 0.1 MB

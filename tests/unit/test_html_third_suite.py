@@ -39,7 +39,7 @@ def test_a_third_suite_has_its_table_its_card_and_its_answers(three_suites):
     shown = {"name": "arithmetic", "short": "sums", "cluster": "First term", "code": False}
     assert page.answers["suites"][2] == shown
     asked = [question[1:] for question in page.answers["questions"] if question[0] == 2]
-    assert asked[7] == ["sum-0007", "small", "7 plus", "7 + 2", "B. 9"]
+    assert asked[7] == ["sum-0007", "small", "7 plus", "7 + 2", "B. 9", "sum-0007"]
     assert page.answers["groups"][-2:] == ["small", "large"]
     wrong = page.answers["answers"][-21]
     assert wrong[2:] == ["wrong", "", "C", "", -1, {}]

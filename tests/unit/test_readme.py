@@ -9,6 +9,7 @@ import pytest
 
 from fixtures.options import Heading
 from tests import shapes
+from tests.report_page import embedded
 from trainer.study.experiment import Experiment
 from trainer.study.settings import AdapterSettings, PromptSettings, ReplaySettings, Settings
 
@@ -93,4 +94,4 @@ def test_the_lines_from_an_own_database_to_a_report_do_as_they_say(adapter, pyte
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "Usable." in ended.stdout and "exit status 0: all 2 questions measured" in ended.stdout
-    assert "Which items cost more than 50?" in (tmp_path / "report.html").read_text()
+    assert "Which items cost more than 50?" in str(embedded(tmp_path / "report.html"))

@@ -11,6 +11,7 @@ from fixtures.questions.plugin import BUILT_IN
 from fixtures.report.rebuild import earlier_summary
 from fixtures.results.folder import ResultsError
 from tests.processes import run_pytest
+from tests.report_page import embedded
 
 SPIDER = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
 
@@ -46,11 +47,6 @@ def finished(run, tmp_path_factory):
 def section(output):
     """The lines of our section that speak of scores."""
     return [line for line in output.splitlines() if re.match(r"  (recorded|  easy)|exit status|wrong:", line)]
-
-
-def embedded(path):
-    found = re.search(r'<script type="application/json" id="answer-data">(.*?)</script>', path.read_text())
-    return json.loads(found[1])
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "two-workers"])

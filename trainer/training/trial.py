@@ -24,7 +24,7 @@ _LAYERS = (1, 3)
 _QUANTISED = (
     1.13  # times as long with weights in 4 bits, which random ones are not. Measured (tests/bench/test_trainer.py)
 )
-# A layer's share of capturing a graph: Python launches each kernel once more. 0.3 s for 28 layers, measured on one H100.
+# A layer's share of capturing a graph: Python launches each kernel once more. 0.3 s for 28 layers, on one H100.
 _CAPTURE_S = 0.011
 TRIED = 6  # steps, of which the first compiles, and the others are timed
 _ENOUGH_S = 20.0  # no step begins after so long, once one has been timed

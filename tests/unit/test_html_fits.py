@@ -1,0 +1,106 @@
+"""The report's page for everyone: by axe, on a phone, on paper, and as large as a study makes it."""
+
+import io
+import time
+from random import Random
+
+import pypdf
+import pytest
+
+from fixtures.questions.first_rows import first_rows
+from fixtures.questions.plugin import BUILT_IN
+from tests.report_page import at, show
+
+pytestmark = pytest.mark.slow
+
+# Of pytest-html's own frame, which is not ours to mend: nested lists, and text outside of any landmark.
+FRAME = ["#environment", "#title", "body > p", "#environment-header"]
+
+
+@pytest.fixture
+def study(made_up_study, made_up_manifest):
+    """``study(spider, mmlu)``: base and cfg1 with so many questions of both suites, and rows of every Spider answer."""
+
+    def study(spider, mmlu):
+        right = [{slug: range(k * number // 5) for k, slug in ((2, "base"), (3, "cfg1"))} for number in (spider, mmlu)]
+        summary, rows = made_up_study(*right, questions={"spider": spider, "mmlu": mmlu})
+        rows = [row.model_copy(update=_returned(row)) if row.suite == "spider" else row for row in rows]
+        return summary, rows, made_up_manifest(["base", "cfg1"]), BUILT_IN
+
+    return study
+
+
+def _returned(row):
+    values = Random(row.index).sample(range(10_000), 15)
+    found = first_rows([(f"Singer {a}", b, c / 7) for a, b, c in zip(*[iter(values)] * 3, strict=True)], 3)
+    return {"gold_rows": found, **({} if row.right else {"predicted_rows": found})}
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_nothing(browser, report, study, tmp_path, width, scheme):
+    """The rules of WCAG 2.2 AA and those of good practice, with every fold and an answer open."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    show(page, tmp_path, *study(200, 150))
+    for address in (report.as_uri(), page.url):
+        at(page, f"{address}#outcome=wrong")
+        page.locator("details").evaluate_all("all => all.forEach((one) => { one.open = true; })")
+        page.locator("#answer-table tr:has(td.wrong) .opener").first.click()
+        found = axe.run(page, context={"exclude": [[place] for place in FRAME]}).response["violations"]
+        assert [(rule["id"], [node["target"] for node in rule["nodes"]]) for rule in found] == []
+    page.close()
+
+
+def test_the_page_says_its_language_and_fits_a_phone(report, browser):
+    page = at(browser.new_page(viewport={"width": 390, "height": 800}, is_mobile=True), report.as_uri())
+    assert page.locator("html").get_attribute("lang") == "en"
+    assert page.evaluate("innerWidth") == 390, "without a viewport a phone lays it out 980 wide"
+    page.locator("#answer-table tr:has(td.wrong) .opener").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.close()
+
+
+def test_on_paper_nothing_is_cut_and_what_explains_the_numbers_is_open(watched, study, tmp_path):
+    show(watched, tmp_path, *study(200, 150))
+    paper = pypdf.PdfReader(io.BytesIO(watched.pdf(format="A4")))
+    text = " ".join(" ".join(page.extract_text() for page in paper.pages).split())
+    assert "One hundredth of all questions" in text, "How to read this is closed"
+    assert "Accuracy" in text and "Correct" in text and "Standard error" in text, "heads of columns are broken"
+    assert "Show all" not in text and "CSV" not in text
+    assert not watched.locator("#reading").evaluate("element => element.open")
+    watched.emulate_media(media="print")
+    watched.set_viewport_size({"width": 690, "height": 1000})
+    assert watched.evaluate("document.documentElement.scrollWidth") <= 690
+
+
+def _ready_s(page, address):
+    """Seconds until the answers can be used, the best of some: the machine does other things as well."""
+    taken = []
+    for _ in range(5):
+        at(page, address)
+        taken.append(page.evaluate("performance.getEntriesByName('answers-shown')[0].startTime") / 1000)
+        if taken[-1] < 1:
+            break
+    return min(taken)
+
+
+def test_3552_answers_are_ready_within_a_second(watched, study, tmp_path):
+    show(watched, tmp_path, *study(1626, 150))
+    assert watched.locator("#found").inner_text().startswith("3552 of 3552")
+    assert _ready_s(watched, watched.url) < 1
+    assert (tmp_path / "page.html").stat().st_size < 2_000_000
+
+
+def test_20000_answers_can_be_filtered_sorted_and_turned(watched, study, tmp_path):
+    """Only what is shown is in the page: fifty rows, however many there are."""
+    show(watched, tmp_path, *study(9000, 1000))
+    assert watched.locator("#found").inner_text().startswith("20000 of 20000")
+    began = time.perf_counter()
+    watched.get_by_label("Text").fill("singers in concert 77")
+    watched.get_by_role("button", name="Predicted").click()
+    watched.get_by_role("button", name="Next").click()
+    watched.locator(".opener").last.click()
+    taken = time.perf_counter() - began
+    assert watched.locator("#pages span").inner_text().startswith("page 2 of ")
+    assert watched.locator("#answer-table .row").count() == 50
+    assert taken < 10, f"{taken:.1f} s for four steps that take a fifth of a second on an idle machine"

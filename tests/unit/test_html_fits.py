@@ -1,7 +1,6 @@
 """The report's page for everyone: by axe, on a phone, on paper, and as large as a study makes it."""
 
 import io
-import time
 from random import Random
 
 import pypdf
@@ -73,34 +72,37 @@ def test_on_paper_nothing_is_cut_and_what_explains_the_numbers_is_open(watched, 
     assert watched.evaluate("document.documentElement.scrollWidth") <= 690
 
 
-def _ready_s(page, address):
-    """Seconds until the answers can be used, the best of some: the machine does other things as well."""
-    taken = []
-    for _ in range(5):
-        at(page, address)
-        taken.append(page.evaluate("performance.getEntriesByName('answers-shown')[0].startTime") / 1000)
-        if taken[-1] < 1:
-            break
-    return min(taken)
+@pytest.fixture
+def seconds(watched):
+    """``seconds()``: what the page's main thread has computed so far, whatever else the machine does."""
+    session = watched.context.new_cdp_session(watched)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def seconds():
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return next(one["value"] for one in metrics if one["name"] == "TaskDuration")
+
+    return seconds
 
 
-def test_3552_answers_are_ready_within_a_second(watched, study, tmp_path):
+def test_3552_answers_are_ready_within_a_second(watched, study, tmp_path, seconds):
     show(watched, tmp_path, *study(1626, 150))
+    taken = seconds()
     assert watched.locator("#found").inner_text().startswith("3552 of 3552")
-    assert _ready_s(watched, watched.url) < 1
+    assert taken < 1
     assert (tmp_path / "page.html").stat().st_size < 2_000_000
 
 
-def test_20000_answers_can_be_filtered_sorted_and_turned(watched, study, tmp_path):
+def test_20000_answers_can_be_filtered_sorted_and_turned(watched, study, tmp_path, seconds):
     """Only what is shown is in the page: fifty rows, however many there are."""
     show(watched, tmp_path, *study(9000, 1000))
     assert watched.locator("#found").inner_text().startswith("20000 of 20000")
-    began = time.perf_counter()
+    ready = seconds()
     watched.get_by_label("Text").fill("singers in concert 77")
     watched.get_by_role("button", name="Predicted").click()
     watched.get_by_role("button", name="Next").click()
     watched.locator(".opener").last.click()
-    taken = time.perf_counter() - began
+    taken = seconds() - ready
     assert watched.locator("#pages span").inner_text().startswith("page 2 of ")
     assert watched.locator("#answer-table .row").count() == 50
-    assert taken < 10, f"{taken:.1f} s for four steps that take a fifth of a second on an idle machine"
+    assert ready < 3 and taken < 2

@@ -177,7 +177,9 @@ def test_where_every_gain_costs_no_choice_is_made(study):
     summary, *_ = study({"base": 40, "cfg2": 100}, {"base": 120, "cfg2": 45})
     ruling, *each = recommendation(summary, BUILT_IN)
     assert ruling == "Every adapter that is better on SQL is worse on MMLU: whether that is worth it is yours to say."
-    said = "cfg2: SQL +30.0 points, better by more than the margin of 5 points; 30 of the 60 answers gained are format. "
+    said = (
+        "cfg2: SQL +30.0 points, better by more than the margin of 5 points; 30 of the 60 answers gained are format. "
+    )
     assert each == [f"{said}MMLU -50.0, worse by more than the margin of 5 points."]
 
 

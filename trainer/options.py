@@ -62,7 +62,7 @@ def read_job(arguments: list[str] | None = None) -> Job:
             questions=options.spider_questions,
             conduct=conduct,
         )
-        for name, seed in _names_and_seeds(options.names or experiment.adapters, _seeds(options, experiment))
+        for name, seed in _names_and_seeds(options.names or experiment.unnamed, _seeds(options, experiment))
     )
     action = _action(options)
     if action is Action.PUSH:
@@ -128,7 +128,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_what_is_trained(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "names", nargs="*", metavar="NAME[:SEED]", help="configurations of the experiment (default: all of them)"
+        "names",
+        nargs="*",
+        metavar="NAME[:SEED]",
+        help="configurations of the experiment (default: its default_adapters, or all)",
     )
     parser.add_argument(
         "--experiment",

@@ -9,7 +9,9 @@ import pytest
 from fixtures.adapters.adapter import AdapterError, slugify
 from fixtures.adapters.checks import check_adapter
 from fixtures.adapters.specs import merge_the_one, parse_adapters, train_command
-from trainer.study.experiment import load_experiment
+from tests.processes import run_pytest
+from trainer.options import read_job
+from trainer.study.experiment import EXPERIMENTS, ExperimentError, load_experiment
 
 
 @pytest.fixture
@@ -39,6 +41,28 @@ def test_a_configuration_is_found_at_a_seed_checkpoint_and_scale(spec, slug, fol
 
 def test_without_adapter_the_base_and_every_configuration_are_evaluated(experiment, tmp_path):
     assert [adapter.slug for adapter in parse_adapters([], experiment, tmp_path)] == ["base", "cfg1", "cfg2"]
+
+
+def test_an_experiment_says_which_configurations_a_command_is_about_that_names_none(experiment, tmp_path):
+    every = ["cfg1", "cfg2", "cfg3"]
+    assert experiment.unnamed == ("cfg1", "cfg2") and list(experiment.adapters) == every
+    runs = read_job(["--experiment", "miniature", "--results", str(tmp_path)]).runs
+    assert [run.adapter for run in runs] == ["cfg1", "cfg2"]
+    silent = experiment.model_copy(update={"default_adapters": ()})
+    assert [adapter.slug for adapter in parse_adapters([], silent, tmp_path)] == ["base", *every]
+    assert [adapter.slug for adapter in parse_adapters(["cfg3"], experiment, tmp_path)] == ["cfg3"]
+
+
+def test_a_default_configuration_that_is_not_there_is_named(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text((EXPERIMENTS / "miniature.toml").read_text().replace('["cfg1", "cfg2"]', '["cgf1"]'))
+    with pytest.raises(ExperimentError, match="default_adapters = .*no configuration 'cgf1'. Did you mean 'cfg"):
+        load_experiment(str(path))
+
+
+def test_all_configurations_are_listed(pytestconfig, tmp_path):
+    result = run_pytest(["--list-adapters", f"--results={tmp_path}"], cwd=pytestconfig.rootpath)
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["base", "cfg1", "cfg2", "cfg3"]
 
 
 def test_commas_and_repetitions_add_up_and_doubles_count_once(experiment, tmp_path):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from trainer.study.outside import read_text
 from trainer.study.settings import (
@@ -52,6 +52,7 @@ class Experiment(Settings):
     spider: SpiderSettings
     mmlu: MmluSettings
     adapters: dict[Name, AdapterSettings]
+    default_adapters: tuple[Name, ...] = ()  # the configurations of a command that names none; empty: all of them
     dial: tuple[DialPoint, ...] = Field(
         (0.0, 0.25, 0.5, 0.75, 1.0), min_length=1
     )  # scales that --dial asks an adapter at
@@ -74,6 +75,20 @@ class Experiment(Settings):
         if "base" in adapters:
             raise ValueError("'base' names the model without an adapter; call this configuration something else")
         return adapters
+
+    @field_validator("default_adapters")
+    @classmethod
+    def _are_there(cls, names: tuple[str, ...], given: ValidationInfo) -> tuple[str, ...]:
+        known = given.data.get("adapters", names)
+        for name in names:
+            if name not in known:
+                raise ValueError(f"there is no configuration {name!r}.{did_you_mean(name, known)}")
+        return names
+
+    @property
+    def unnamed(self) -> tuple[str, ...]:
+        """The configurations that a command is about which names none."""
+        return self.default_adapters or tuple(self.adapters)
 
     def at_seeds(self, count: int, first: int | None = None) -> "Experiment":
         """This experiment at ``count`` seeds in a row, from ``first`` on (its own ``seed``)."""

@@ -206,3 +206,7 @@ def test_weights_that_would_be_passed_over_are_refused(published, tmp_path):
     save_gguf(published, tmp_path / "bias.gguf", tensors=bias)
     with pytest.raises(ExperimentError, match="of its 115,712 weights Transformers reads 115,648"):
         load_model(settings_of(tmp_path / "bias.gguf"), quantisation="none")
+    wide = {"blk.0.ffn_up.weight": np.zeros((128, 64), dtype=np.float32)}
+    save_gguf(published, tmp_path / "wide.gguf", tensors=wide)
+    with pytest.raises(ExperimentError, match="another shape than its header says"):
+        load_model(settings_of(tmp_path / "wide.gguf"), quantisation="nf4")

@@ -40,8 +40,8 @@ def run(pytestconfig, tmp_path, predictions):
     return run
 
 
-def scores(folder):
-    return [json.loads(line) for line in (folder / "results" / "miniature" / "scores.jsonl").read_text().splitlines()]
+def scores(folder, name="miniature"):
+    return [json.loads(line) for line in (folder / "results" / name / "scores.jsonl").read_text().splitlines()]
 
 
 def test_wrong_answers_are_failed_tests_and_the_run_still_succeeds(run, tmp_path):
@@ -150,7 +150,7 @@ def test_a_broken_gold_query_is_errored_and_fails_the_run(run, tmp_path):
     result = run("-m", "spider", f"--spider={damaged}")
     assert result.returncode == 1
     assert "exit status 1: 1 questions errored" in result.stdout
-    (errored,) = [row for row in scores(tmp_path) if row["status"] == "errored"]
+    (errored,) = [row for row in scores(tmp_path, "miniature-spider") if row["status"] == "errored"]
     assert errored["index"] == 10
     assert "gold SQL failed on database 'hotel_stays.sqlite': no such table: nowhere." in errored["reason"]
 

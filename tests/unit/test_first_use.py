@@ -43,7 +43,7 @@ def run(*arguments, cwd, **environment):
 @pytest.mark.parametrize(
     ("mistyped", "meant"),
     [
-        ("cfg3", "'cfg1'"),
+        ("cgf1", "'cfg1'"),
         ("runs/my-adaptr", "runs/my-adapter'"),
         ("rusn/my-adapter", "runs/my-adapter'"),
         ("predictons.sql", "predictions.sql'"),

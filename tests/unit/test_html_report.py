@@ -13,7 +13,7 @@ from fixtures.questions.mmlu.suite import MMLU
 from fixtures.questions.plugin import BUILT_IN
 from fixtures.questions.spider.suite import SPIDER
 from fixtures.report.answer_data import CUT, answer_data
-from fixtures.report.answer_tables import flip_tables
+from fixtures.report.answer_tables import SHOWN, flip_tables
 from fixtures.report.article.method import methodology
 from fixtures.report.candidates import candidates
 from fixtures.report.page import report_section
@@ -206,7 +206,7 @@ def test_changed_answers_come_lost_first_with_both_answers(study):
     summary, rows, _ = resummarise(summary, changed(rows, 0, correct=0, chosen="B"), manifest)
     (table,) = flip_tables(summary, rows, BUILT_IN)
     assert (table.suite.name, table.adapter, table.lost, table.gained) == ("mmlu", "cfg2", 60, 1)
-    assert [answer.flip.change for answer in table.answers] == ["lost"] * 60 + ["gained"]
+    assert [answer.flip.change for answer in table.answers] == ["lost"] * SHOWN + ["gained"]
     first = table.answers[0]
     assert [first.gold, first.before, first.after] == ["A. a", "A. a", "B. b"]
 

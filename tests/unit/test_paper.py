@@ -15,6 +15,7 @@ from fixtures.report.article.paired_changes import groups
 from fixtures.report.article.report import report
 from fixtures.report.article.typesetting import typeset
 from fixtures.report.paper import check_writable, pytest_configure, write_paper
+from fixtures.study.plugin import study_key
 
 BASE = {"base": range(50)}, {"base": range(120)}
 GAIN = {**BASE[0], "cfg1": range(150)}
@@ -226,9 +227,11 @@ def test_a_paper_is_written_from_the_result_files(made_up_study, manifest, tmp_p
 def test_a_path_that_cannot_be_written_is_refused_in_one_line(tmp_path):
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file" / "paper.pdf"):
-        options = {"paper": str(path), "report_from": "results/miniature"}
+        options = {"paper": str(path)}
         here = SimpleNamespace(dir=tmp_path)
-        config = SimpleNamespace(getoption=options.get, stash=pytest.Stash(), invocation_params=here)
+        stash = pytest.Stash()
+        stash[study_key] = None  # something is evaluated
+        config = SimpleNamespace(getoption=options.get, stash=stash, invocation_params=here)
         with pytest.raises(pytest.UsageError, match="--paper: .* cannot be written"):
             pytest_configure(config)
     check_writable(tmp_path / "new" / "paper.pdf")

@@ -205,7 +205,7 @@ def test_the_record_of_an_adapter_on_the_hub_is_fetched_with_it(miniature, monke
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     (adapter,) = parse_adapters(["owner/adapter"], miniature, tmp_path / "results")
-    assert resolve_hub(adapter).prompt == PromptSettings(values=1)
+    assert resolve_hub(adapter, miniature, tmp_path).prompt == PromptSettings(values=1)
 
 
 def test_the_report_says_what_prompts_show_and_of_whom(miniature):
@@ -232,6 +232,7 @@ def test_the_prompt_of_a_failure_is_the_one_that_was_asked(miniature):
     manifest = {
         "experiment": miniature.model_dump(mode="json"),
         "adapters": {"cfg1": {"trained": trained}, "cfg2": {"trained": {"prompt.values": "many"}}},
+        "score_sets": [{"adapter": slug, "suite": "spider", "base": "a hash"} for slug in ("cfg1", "cfg2")],
     }
     shown = [entry["Prompt"] for entry in evidence(rows, manifest).entries]
     assert f"-- {VALUES} -- " in shown[0] and shown[0].endswith(f"Question: {question.question}")

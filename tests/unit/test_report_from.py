@@ -67,9 +67,9 @@ def test_the_report_has_our_rows_and_not_pytest_htmls(finished):
 
 
 def test_other_tests_keep_their_rows(run, tmp_path):
-    run("tests/unit/test_readme.py", f"--html={tmp_path}/report.html", "--self-contained-html")
+    run("tests/unit/test_reading.py", f"--html={tmp_path}/report.html", "--self-contained-html")
     text = (tmp_path / "report.html").read_text()
-    assert "test_every_option_stands_under_one_heading_and_in_the_readme" in text
+    assert "test_the_readme_has_the_reports_words_and_no_others" in text
     assert 'id="evaluation"' not in text
 
 

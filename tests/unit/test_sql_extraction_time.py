@@ -11,7 +11,8 @@ from custom_metrics.sql.reading.offers import offers
 from custom_metrics.sql.reading.turns import answering_turn
 
 MEGABYTE = 1_000_000
-LIMIT_S = 1.0  # of this process; it takes a third of that
+LIMIT_S = 2.0  # of this process; it takes a sixth of that, and minutes where it is not linear
+TRIES = 3  # as others may have slowed the machine down
 PIECES = {
     "spaces": [" ", "\n", "\n ", "\\n", "\u200b", "\u00a0"],
     "signs": [
@@ -136,9 +137,12 @@ def read_whole(text: str) -> str | None:
 
 
 def seconds(read, text: str) -> float:
-    start = time.process_time()
-    read(text)
-    return time.process_time() - start
+    taken = []
+    while len(taken) < TRIES and min(taken, default=LIMIT_S) >= LIMIT_S:
+        start = time.process_time()
+        read(text)
+        taken.append(time.process_time() - start)
+    return min(taken)
 
 
 @pytest.mark.parametrize("kind", PIECES)

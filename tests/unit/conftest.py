@@ -11,6 +11,7 @@ import pytest
 
 from fixtures.results.studies.writing import Told, shippable, write_study
 from tests.made_up_study import told_study
+from tests.tiny_gguf import save_published
 from tests.tiny_training import EXPERIMENT, SAMPLES, SPIDER, save_base_model
 
 
@@ -39,6 +40,14 @@ def base_model(tmp_path_factory) -> Path:
     """A base model that trains in a second, in its folder. Read only."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
     save_base_model(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory) -> Path:
+    """A tiny model as it is published, in its folder: what a GGUF file is made of. Read only."""
+    folder = tmp_path_factory.mktemp("published")
+    save_published(folder, "smollm")
     return folder
 
 

@@ -26,13 +26,6 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("published")
-    save_published(folder, "smollm")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def model_file(published, tmp_path_factory):
     path = tmp_path_factory.mktemp("gguf") / "model.gguf"
     save_gguf(published, path)

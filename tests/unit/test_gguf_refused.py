@@ -7,16 +7,9 @@ import pytest
 
 from fixtures.adapters.adapter import AdapterError
 from fixtures.adapters.checks import check_base_model
-from tests.tiny_gguf import save_gguf, save_published
+from tests.tiny_gguf import save_gguf
 from tests.tiny_training import EXPERIMENT, SPIDER
 from trainer.study.experiment import Experiment, ExperimentError, load_experiment
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("published")
-    save_published(folder, "smollm")
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,9 @@ from custom_metrics.sql.reading.offers import offers
 from custom_metrics.sql.reading.turns import answering_turn
 
 MEGABYTE = 1_000_000
-LIMIT_S = 2.0  # of this process; it takes a sixth of that, and minutes where it is not linear
-TRIES = 3  # as others may have slowed the machine down
+ORDINARY = "```sql\nSELECT name FROM singer WHERE age > 20;\n```\nThis lists the names.\n"
+LIMIT = 4.0  # times an ordinary reply of that length, read beside it: slow machines change nothing; it takes 2 at most
+TRIES = 3
 PIECES = {
     "spaces": [" ", "\n", "\n ", "\\n", "\u200b", "\u00a0"],
     "signs": [
@@ -137,11 +138,16 @@ def read_whole(text: str) -> str | None:
 
 
 def seconds(read, text: str) -> float:
-    taken = []
-    while len(taken) < TRIES and min(taken, default=LIMIT_S) >= LIMIT_S:
-        start = time.process_time()
-        read(text)
-        taken.append(time.process_time() - start)
+    start = time.process_time()
+    read(text)
+    return time.process_time() - start
+
+
+def times_ordinary(text: str) -> float:
+    """How many times as long as an ordinary reply it takes to read; what others disturb is measured again."""
+    ordinary, taken = ORDINARY * (MEGABYTE // len(ORDINARY)), []
+    while len(taken) < TRIES and min(taken, default=LIMIT) >= LIMIT:
+        taken.append(seconds(extract_sql, text) / seconds(extract_sql, ordinary))
     return min(taken)
 
 
@@ -149,12 +155,12 @@ def seconds(read, text: str) -> float:
 def test_a_megabyte_of_anything_is_read_at_once(kind):
     for piece in PIECES[kind]:
         text = piece * (MEGABYTE // len(piece))
-        assert seconds(extract_sql, f"{text}\nSELECT 1") < LIMIT_S, piece
+        assert times_ordinary(f"{text}\nSELECT 1") < LIMIT, piece
 
 
 def test_a_megabyte_of_everything_is_read_at_once():
-    assert seconds(extract_sql, random_text(MEGABYTE)) < LIMIT_S
-    assert seconds(extract_sql, "".join(map(chr, random.Random(0).choices(range(1, 0xD800), k=MEGABYTE)))) < LIMIT_S
+    assert times_ordinary(random_text(MEGABYTE)) < LIMIT
+    assert times_ordinary("".join(map(chr, random.Random(0).choices(range(1, 0xD800), k=MEGABYTE)))) < LIMIT
 
 
 @pytest.mark.parametrize("kind", PIECES)

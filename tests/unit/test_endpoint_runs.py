@@ -14,7 +14,7 @@ from fixtures.adapters.adapter import Adapter, AdapterError
 from fixtures.adapters.scale import Scale
 from fixtures.engines import EngineError
 from fixtures.engines.endpoint import Endpoint, _Names
-from fixtures.engines.served_models import ServedModel
+from fixtures.engines.served_model import ServedModel
 from fixtures.study.choosing import Wish, chosen_adapters, parsed_adapters
 from tests.vllm_stub import Fault, VllmStub, plain_answers
 from trainer.study.base_model import load_tokenizer

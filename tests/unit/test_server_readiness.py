@@ -15,7 +15,7 @@ import pytest
 
 from fixtures.engines import EngineError, served_models
 from fixtures.engines.endpoint import ask_endpoint
-from fixtures.engines.served_models import ServedModel
+from fixtures.engines.served_model import ServedModel
 from fixtures.study.waiting_line import WaitingLine
 from trainer.study.experiment import load_experiment
 from trainer.study.settings import REPOSITORY, EndpointSettings

@@ -15,6 +15,7 @@ pytest_plugins = [
     "fixtures.answers.plugin",
     "fixtures.scores.plugin",
     "fixtures.scores.captured_logs",
+    "fixtures.scores.settled_objects",
     "fixtures.scores.junit",
     "fixtures.scores.deepeval",
     "fixtures.report.rebuild",

@@ -21,13 +21,13 @@ def accuracy_intervals(
     error is None where it is not known.
     """
     import numpy
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     values, n = numpy.asarray(right, float), len(clusters)
     errors = mean_errors(values, clusters, Design.STRATIFIED if stratified else Design.CLUSTERED)
     if errors is None:
         return [(exact_interval(count, n), None) for count in values.sum(axis=1).tolist()]
-    quantiles = t.isf(0.025, errors.df).tolist()
+    quantiles = (-stdtrit(errors.df, 0.025)).tolist()
     found = []
     for mean, variance, quantile in zip(errors.mean.tolist(), errors.variance.tolist(), quantiles, strict=True):
         unlike = mean * (1 - mean) / (n - 1)

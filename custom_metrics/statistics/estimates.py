@@ -96,14 +96,15 @@ def estimate_changes(
 def _usual(found: Evidence, places: list[int]) -> dict[int, Estimate]:
     """By t intervals or score intervals, with these changes' share of the error that the whole family may make."""
     import numpy
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit
 
     if not places:
         return {}
     family = Family(found.scores[places], found.variance[places], float(found.question_df[places].min()))
     share = len(places) / len(found.n)
     mean, variance, df = found.mean[places], found.variance[places], found.df[places]
-    quantiles = [t.isf(family.two_sided_level(share * ALPHA) / 2, df), t.isf(family.one_sided_level(share * ALPHA), df)]
+    levels = family.two_sided_level(share * ALPHA) / 2, family.one_sided_level(share * ALPHA)
+    quantiles = [-stdtrit(df, level) for level in levels]
     if found.design is Design.CLUSTERED:
         widths = [quantile * numpy.sqrt(variance) for quantile in quantiles]
         (low, high), (lower, upper) = ((mean - width, mean + width) for width in widths)
@@ -113,9 +114,9 @@ def _usual(found: Evidence, places: list[int]) -> dict[int, Estimate]:
         gained, lost, n = (scale * count[places] for count in (found.gained, found.lost, found.n))
         (low, high), (lower, upper) = (tango_ends(gained, lost, n, quantile) for quantile in quantiles)
         statistic = (gained - lost) / numpy.sqrt(gained + lost)
-    alone = numpy.maximum(2 * t.sf(numpy.abs(statistic), df), SMALLEST)
+    alone = numpy.maximum(2 * stdtr(df, -numpy.abs(statistic)), SMALLEST)
     if found.design is Design.STRATIFIED:
-        tails = [t.sf(quantile, df) for quantile in quantiles]
+        tails = [stdtr(df, -quantile) for quantile in quantiles]
         for i in ((gained + lost) < _FEW_FOR_TANGO).nonzero()[0]:
             counts = gained[i], lost[i], n[i]
             for below, above, tail in ((low, high, tails[0][i]), (lower, upper, tails[1][i])):

@@ -54,24 +54,24 @@ class Family:
 
     def two_sided_level(self, alpha: float) -> float:
         """The level for each comparison at which none of their intervals misses, but for a share ``alpha``."""
-        from scipy.stats import t
+        from scipy.special import stdtr
 
-        return alpha if self._largest is None else min(alpha, 2 * float(t.sf(_above(self._largest, alpha), self._df)))
+        return alpha if self._largest is None else min(alpha, 2 * float(stdtr(self._df, -_above(self._largest, alpha))))
 
     def one_sided_level(self, alpha: float) -> float:
         """The same for bounds of one side."""
-        from scipy.stats import t
+        from scipy.special import stdtr
 
-        return alpha if self._highest is None else min(alpha, float(t.sf(_above(self._highest, alpha), self._df)))
+        return alpha if self._highest is None else min(alpha, float(stdtr(self._df, -_above(self._highest, alpha))))
 
     def adjusted(self, p: "numpy.ndarray") -> "numpy.ndarray":
         """Two-sided p of each comparison, corrected for their number; never below it, and never 0."""
         import numpy
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
         if self._largest is None:
             return p
-        beyond = len(self._largest) - self._largest.searchsorted(t.isf(p / 2, self._df))
+        beyond = len(self._largest) - self._largest.searchsorted(-stdtrit(self._df, p / 2))
         return numpy.maximum(p, (beyond + 1) / (len(self._largest) + 1))
 
 
@@ -83,7 +83,7 @@ class _Variances:
 
     def __init__(self, root: "numpy.ndarray", df: float):
         import numpy
-        from scipy.stats import chi2, norm
+        from scipy.special import chdtri, ndtr
 
         columns = root.shape[1]
         if columns * (columns + 1) // 2 < len(root):
@@ -94,7 +94,7 @@ class _Variances:
             self._root = _root((root @ root.T) ** 2).astype(numpy.float32)
         self._own = numpy.sqrt(numpy.maximum(1 - (self._root**2).sum(axis=1), 0))
         # For values from -8 to 8, a thousandth apart.
-        self._scale = numpy.sqrt(chi2.isf(norm.sf(numpy.linspace(-8, 8, 16001)), df) / df).astype(numpy.float32)
+        self._scale = numpy.sqrt(chdtri(df, ndtr(numpy.linspace(8, -8, 16001))) / df).astype(numpy.float32)
 
     def draw(self, rng: "numpy.random.Generator", count: int) -> "numpy.ndarray":
         """``count`` draws of each, (count, k)."""

@@ -43,11 +43,11 @@ def exact_interval(correct: float, n: float, confidence: float = 0.95) -> Interv
     Sources: Clopper and Pearson 1934, Biometrika 26:404-413; on an effective number of questions Korn and Graubard
     1998, Survey Methodology 24:193-201.
     """
-    from scipy.stats import beta
+    from scipy.special import betainccinv, betaincinv
 
     tail = (1 - confidence) / 2
-    low = float(beta.ppf(tail, correct, n - correct + 1)) if correct else 0.0
-    return Interval(low, float(beta.isf(tail, correct + 1, n - correct)) if correct < n else 1.0)
+    low = float(betaincinv(correct, n - correct + 1, tail)) if correct else 0.0
+    return Interval(low, float(betainccinv(correct + 1, n - correct, tail)) if correct < n else 1.0)
 
 
 def tango_ends(

@@ -70,10 +70,13 @@ def mcnemar_mid_p(gained: "ArrayLike", lost: "ArrayLike") -> "numpy.ndarray":
     Research Methodology 13:91, who recommend it over McNemar's exact test, which is needlessly conservative.
     """
     import numpy
-    from scipy.stats import binom
+    from scipy.special import betainc
 
     fewer, changed = numpy.minimum(gained, lost), numpy.add(gained, lost)
-    p = 2 * binom.cdf(fewer, changed, 0.5) - binom.pmf(fewer, changed, 0.5)
+    # Twice P(X <= fewer) less P(X = fewer), for X of changed coins: P(X <= fewer) and P(X < fewer). As a beta integral,
+    # whose arguments must be above 0.
+    some, below = numpy.maximum(changed, 1), numpy.maximum(fewer, 1)
+    p = betainc(some - fewer, fewer + 1, 0.5) + numpy.where(fewer > 0, betainc(some - below + 1, below, 0.5), 0.0)
     return numpy.where(changed > 0, numpy.clip(p, SMALLEST, 1.0), 1.0)
 
 

@@ -83,6 +83,6 @@ class Plan:
 
     def _quantile(self, tail: float, family: int | None = None) -> float:
         """Student's, corrected for the family by Bonferroni: how changes will go together is not known yet."""
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
-        return float(t.isf(tail / (family or self.family), (self.clusters or self.n) - 1))
+        return -float(stdtrit((self.clusters or self.n) - 1, tail / (family or self.family)))

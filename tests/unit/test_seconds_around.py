@@ -14,7 +14,7 @@ from trainer.study.base_model import load_tokenizer
 from trainer.study.experiment import load_experiment
 
 SPIDER = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
-SLOW = ("torch", "transformers", "peft", "deepeval", "hypothesis", "sqlglot", "anyio", "httpx2")
+SLOW = ("torch", "transformers", "peft", "deepeval", "hypothesis", "sqlglot", "anyio", "httpx2", "scipy.stats")
 # A plugin that writes down which files this process opened for reading, and which of the slow modules it imported.
 WATCH = """
 import json, os, sys
@@ -81,7 +81,7 @@ def test_spider_alone_opens_nothing_of_mmlu(watched):
 
 def test_recorded_predictions_import_no_torch_and_read_no_training_questions(watched, recorded):
     opened, imported = watched("-m", "spider", f"--adapter={recorded}")
-    assert not {"hypothesis", "torch", "transformers"} & set(imported)
+    assert not {"hypothesis", "torch", "transformers", "scipy.stats"} & set(imported)
     assert not [path for path in opened if path.name == "train_spider.json"]
 
 
@@ -149,3 +149,23 @@ def test_logs_are_captured_where_somebody_may_read_them(asked, captured, recorde
     ended = subprocess.run(command, cwd=pytestconfig.rootpath, env=own, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert f"captured: {captured}" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("asked", "settled"),
+    [
+        pytest.param(["-m", "spider"], True, id="only questions"),
+        pytest.param(["-k", "test_spider or test_one_gives_two"], False, id="other tests as well"),
+    ],
+)
+def test_what_stays_is_no_garbage_to_look_for_unless_other_tests_run(asked, settled, recorded, tmp_path, pytestconfig):
+    """Of questions, tests and DeepEval's modules there are a million objects, which the collector would go through."""
+    told = "print('settled:', gc.get_freeze_count() > 10_000, gc.isenabled())"
+    (tmp_path / "told.py").write_text(f"import gc\n\ndef pytest_sessionfinish(session):\n    {told}\n")
+    (tmp_path / "test_other.py").write_text("def test_one_gives_two(): assert 1 + 1 == 2\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "told", f"--results={tmp_path}/results", *asked]
+    command += [f"--adapter={recorded}", "--max-samples=3", "tests/test_spider.py", str(tmp_path / "test_other.py")]
+    own = os.environ | {"PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(command, cwd=pytestconfig.rootpath, env=own, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f"settled: {settled} True" in ended.stdout

@@ -47,6 +47,14 @@ def test_mid_p_is_the_exact_p_less_half_of_what_was_seen(gained, lost):
     assert mcnemar_mid_p(gained, lost) == pytest.approx(1.0 if gained == lost else exact - seen, abs=1e-12)
 
 
+def test_mid_p_equals_the_binomial_distribution_s_for_all_counts():
+    lost, gained = numpy.meshgrid(range(60), range(60))
+    fewer, changed = numpy.minimum(lost, gained), lost + gained
+    p = 2 * binom.cdf(fewer, changed, 0.5) - binom.pmf(fewer, changed, 0.5)
+    p[0, 0] = 1.0
+    assert mcnemar_mid_p(gained, lost) == pytest.approx(p, rel=1e-12)
+
+
 @pytest.mark.parametrize("changed", [6, 15, 40])
 def test_mid_p_is_small_by_chance_about_as_often_as_it_says(changed):
     """Enumerates what even chances make of so many changed answers; mid-p may err a little, the exact p never."""

@@ -17,8 +17,8 @@ from custom_metrics.sql.execution import DEFAULT_TIMEOUT_S, GoldQueryError, Quer
 from custom_metrics.sql.extraction import holds_sql, read_reply
 from custom_metrics.sql.official_evaluator import OfficialGold, RunPrediction, official_verdict, run_official_gold
 
-# Runs a gold query: database, SQL and ``timeout_s`` -> its result; raises QueryError.
-RunGold = Callable[..., QueryResult]
+# Runs a query as ``run_query``: database, SQL, ``timeout_s`` and ``num_columns`` -> its result; raises QueryError.
+RunQuery = Callable[..., QueryResult]
 _LIMITS = {"time limit": "time", "row cap": "rows", "memory": "memory", "too large": "size"}
 
 
@@ -60,7 +60,7 @@ def gold_result(
     keep_distinct: bool = False,
     plug_value: bool = False,
     suite: Sequence[Path] | None = None,
-    run: RunGold = run_query,
+    run: RunQuery = run_query,
 ) -> GoldResult:
     """The gold SQL's results; ``keep_distinct`` and ``plug_value`` are the official evaluator's options.
 
@@ -97,30 +97,37 @@ def _gold_error(error: QueryError, database: Path, sql: str) -> GoldQueryError:
     return GoldQueryError(error.kind, _one_line(said))
 
 
-def judge_reply(reply: str, gold: GoldResult, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Verdict:
-    """The verdict on a model's reply, prose and fences allowed. No reply makes it raise."""
+def judge_reply(
+    reply: str, gold: GoldResult, *, timeout_s: float = DEFAULT_TIMEOUT_S, run: RunQuery = run_query
+) -> Verdict:
+    """The verdict on a model's reply, prose and fences allowed. No reply makes it raise.
+
+    ``run`` runs what it predicts, as ``run_query`` does.
+    """
     read = read_reply(reply)
     if read.sql is None:
         verdict = Verdict(None, 0, 0, 0, "no SQL in the reply", "no sql")
     else:
-        verdict = _judge_statement(read.sql, gold, timeout_s)
+        verdict = _judge_statement(read.sql, gold, timeout_s, run)
     return replace(verdict, reason=f"{verdict.reason}; {read.note}") if read.note else verdict
 
 
-def judge_sql(predicted_sql: str, gold: GoldResult, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Verdict:
-    """The verdict on bare SQL, such as a recorded prediction. Nothing is cut from it, and no SQL makes it raise.
+def judge_sql(
+    predicted_sql: str, gold: GoldResult, *, timeout_s: float = DEFAULT_TIMEOUT_S, run: RunQuery = run_query
+) -> Verdict:
+    """As ``judge_reply`` on bare SQL, such as a recorded prediction. Nothing is cut from it.
 
     One that fails because it holds no statement at all (it is empty, "none", a refusal) has the kind "no sql".
     """
-    verdict = _judge_statement(predicted_sql, gold, timeout_s)
+    verdict = _judge_statement(predicted_sql, gold, timeout_s, run)
     if verdict.error_kind in (None, "wrong result") or holds_sql(predicted_sql):
         return verdict
     reason = "no SQL in the prediction" + ("; official evaluator: right" if verdict.official else "")
     return replace(verdict, predicted_sql=None, error_kind="no sql", reason=reason)
 
 
-def _judge_statement(predicted_sql: str, gold: GoldResult, timeout_s: float) -> Verdict:
-    run = _runner(timeout_s)
+def _judge_statement(predicted_sql: str, gold: GoldResult, timeout_s: float, run_form: RunQuery) -> Verdict:
+    run = _runner(timeout_s, run_form)
     sql = predicted_sql.strip().rstrip("; ")
     outcome = run(gold.database, sql, columns_to_match(gold.result.rows))
     official, official_note = official_verdict(sql, gold.official, run)
@@ -140,7 +147,7 @@ def _judge_statement(predicted_sql: str, gold: GoldResult, timeout_s: float) -> 
     return Verdict(predicted_sql, assignment, official, bird, _one_line(reason), kind, reordered, result)
 
 
-def _runner(timeout_s: float) -> RunPrediction:
+def _runner(timeout_s: float, run_form: RunQuery) -> RunPrediction:
     """What runs the forms of one prediction, which share one time limit."""
     out_of_time: list[QueryError] = []
 
@@ -151,7 +158,7 @@ def _runner(timeout_s: float) -> RunPrediction:
             # One time limit is enough: neither another form of the query nor another database gets its own.
             return out_of_time[0]
         try:
-            return run_query(database, sql, timeout_s=timeout_s, num_columns=num_columns)
+            return run_form(database, sql, timeout_s=timeout_s, num_columns=num_columns)
         except QueryError as error:
             if error.kind == "time limit":
                 out_of_time.append(error)

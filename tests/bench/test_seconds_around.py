@@ -1,4 +1,4 @@
-"""The seconds around model work: what commands take beside their model, against imports and empty tests.
+"""The seconds around model work: what commands take beside their model, against imports, empty tests and SQL alone.
 
 Each command is timed several times, in turn with its floors, since a machine is rarely alone; the least is printed.
 """
@@ -6,14 +6,18 @@ Each command is timed several times, in turn with its floors, since a machine is
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.unit.test_golden_values import write_adapter
+from trainer.spider.folder import open_spider
 
 pytestmark = pytest.mark.bench
 
@@ -127,6 +131,25 @@ def empty_tests(folder: Path, count: int) -> list[str]:
     return evaluation(f"--rootdir={folder}", "-p", "no:deepeval", folder / "test_empty.py")
 
 
+def sql_alone(parity_data, systems: Sequence[str]) -> float:
+    """Seconds of all gold queries and the systems' predictions on SQLite, once each: no limits, nothing compared."""
+    spider = open_spider(parity_data.folder / "spider")
+    files = [spider.database_path(question.db_id) for question in spider.dev()]
+    texts = [[question.gold_sql for question in spider.dev()], *map(parity_data.predictions, systems)]
+    began = time.perf_counter()
+    opened = {file: sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable=1", uri=True) for file in files}
+    for connection in opened.values():
+        connection.text_factory = bytes
+    for text in texts:
+        for file, sql in zip(files, text, strict=True):
+            with suppress(sqlite3.Error):
+                opened[file].execute(sql).fetchall()
+    took = time.perf_counter() - began
+    for connection in opened.values():
+        connection.close()
+    return took
+
+
 def test_scoring_and_replaying_on_real_data(parity_data, timed, tmp_path, capsys):
     """1,034 recorded predictions, and 3,552 stored answers of three adapters to both suites; first, and once more."""
     spider = f"--spider={parity_data.folder / 'spider'}"
@@ -143,8 +166,11 @@ def test_scoring_and_replaying_on_real_data(parity_data, timed, tmp_path, capsys
     few, many = empty_tests(tmp_path, 1034), tmp_path / "many"
     many.mkdir()
     many = empty_tests(many, 3552)
+    alone = {"scored": [], "replayed": []}
     seconds = {name: [] for name in ("1,034 empty", "scored", "scored again", "3,552 empty", "replayed", "again")}
     for _ in range(REPEATS):
+        alone["scored"].append(sql_alone(parity_data, [SYSTEM]))
+        alone["replayed"].append(sql_alone(parity_data, REPLAYED))
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)
         for name, command in zip(seconds, (few, score, score, many, replay, replay), strict=True):
             if name == "replayed":
@@ -155,6 +181,10 @@ def test_scoring_and_replaying_on_real_data(parity_data, timed, tmp_path, capsys
         print("\n1,034 predictions and 3,552 stored answers, real Spider")
         for name, floor in (("scored", "1,034 empty"), ("scored again", "1,034 empty")):
             print(f"{name:14}{least[name]:7.1f} s{least[name] / least[floor]:7.1f} times as many empty tests")
+        for name, times in alone.items():
+            print(
+                f"{name:14}{least[name]:7.1f} s{least[name] / min(times):7.1f} times its SQL alone, {min(times):.2f} s"
+            )
         for name, floor in (("replayed", "3,552 empty"), ("again", "3,552 empty")):
             print(f"{name:14}{least[name]:7.1f} s{least[name] / least[floor]:7.1f} times as many empty tests")
 

@@ -1,12 +1,14 @@
 """What is kept from one run to the next: found under all that it comes from, and done without where it is broken."""
 
 import sqlite3
+from contextlib import suppress
 
 import pytest
 
 from custom_metrics.sql.execution import QueryError
+from custom_metrics.sql.verdict import gold_result, judge_reply, judge_sql
 from fixtures.questions.spider import kept as spider_kept
-from fixtures.questions.spider.kept import kept_gold_run, kept_hardness
+from fixtures.questions.spider.kept import kept_hardness, kept_run
 from fixtures.store import kept as store_kept
 from fixtures.store.kept import Kept, code_version
 
@@ -126,39 +128,74 @@ def database(tiny_database):
 
 def test_a_gold_result_is_run_once_and_comes_back_exactly(database, runs):
     sql = "SELECT 1, 1.0, 0.1, NULL, 'é', x'00ff', 9223372036854775807, -0.0, 9e999"
-    first = kept_gold_run(database, sql, timeout_s=30.0)
+    first = kept_run(database, sql, timeout_s=30.0)
     forget()
-    again = kept_gold_run(database, sql, timeout_s=30.0)
+    again = kept_run(database, sql, timeout_s=30.0)
     assert len(runs) == 1
     assert repr(again) == repr(first)
 
 
 def test_another_limit_query_or_database_is_run(database, runs):
-    kept_gold_run(database, "SELECT count(*) FROM singer", timeout_s=30.0)
-    kept_gold_run(database, "SELECT count(*) FROM singer", timeout_s=1.0)
-    kept_gold_run(database, "SELECT count(*) FROM concert", timeout_s=30.0)
+    kept_run(database, "SELECT count(*) FROM singer", timeout_s=30.0)
+    kept_run(database, "SELECT count(*) FROM singer", timeout_s=1.0)
+    kept_run(database, "SELECT count(*) FROM concert", timeout_s=30.0)
     forget()
     with sqlite3.connect(database) as connection:
         connection.execute("DELETE FROM singer WHERE singer_id > 7")
     connection.close()
-    assert kept_gold_run(database, "SELECT count(*) FROM singer", timeout_s=30.0).rows == [(7,)]
+    assert kept_run(database, "SELECT count(*) FROM singer", timeout_s=30.0).rows == [(7,)]
     assert len(runs) == 4
 
 
 @pytest.mark.parametrize(
-    "sql", ["SELECT date('now')", "SELECT random()", "SELECT CURRENT_DATE", "SELECT age FROM adults"]
+    "sql",
+    [
+        "SELECT date('now')",
+        "SELECT random()",
+        "SELECT CURRENT_DATE",
+        "SELECT age FROM adults",
+        'SELECT "datetime"()',
+        "SELECT [time] ()",
+        "SELECT julianday/**/()",
+        "SELECT julianday -- today\n()",
+        "SELECT date\ufeff()",
+        "SELECT timediff('n' || 'ow', '2000-01-01')",
+    ],
 )
 def test_what_may_change_by_itself_is_run_each_time(sql, tiny_database, runs):
-    """The last one reads a view, which may ask for the time whatever the query says."""
+    """One reads a view, which may ask for the time whatever the query says; an older SQLite refuses some of them."""
     for _ in range(2):
-        kept_gold_run(tiny_database, sql, timeout_s=30.0)
+        with suppress(QueryError):
+            kept_run(tiny_database, sql, timeout_s=30.0)
     assert len(runs) == 2
+
+
+@pytest.mark.parametrize("num_columns", [None, 1, 2])
+def test_of_a_prediction_the_columns_that_it_should_have_are_part_of_the_key(num_columns, database, runs):
+    for columns in (num_columns, 3, num_columns):
+        result = kept_run(database, "SELECT 1, x'00ff'", timeout_s=30.0, num_columns=columns)
+        assert result == ([(1, b"\x00\xff")], 2)
+        forget()
+    assert len(runs) == 2
+
+
+def test_predictions_are_run_once_and_judged_alike(database, runs):
+    gold = gold_result(database, "SELECT count(*) FROM singer", run=kept_run)
+    for judge in (judge_sql, judge_reply):
+        for sql in ("SELECT count(*) FROM singer", "SELECT count(*), 1 FROM singer", "SELECT singer_id FROM singer"):
+            plain = judge(sql, gold)
+            assert judge(sql, gold, run=kept_run) == plain
+            forget()
+            ran = len(runs)
+            again = judge(sql, gold, run=kept_run)
+            assert (again, again.result) == (plain, plain.result)
+            assert len(runs) == ran
 
 
 def test_a_failure_is_not_kept(tiny_database, runs):
     for _ in range(2):
         with pytest.raises(QueryError, match="no such table"):
-            kept_gold_run(tiny_database, "SELECT 1 FROM nowhere", timeout_s=30.0)
+            kept_run(tiny_database, "SELECT 1 FROM nowhere", timeout_s=30.0)
     assert len(runs) == 2
 
 

@@ -33,6 +33,7 @@ MAX_SQL_CHARACTERS = 100_000
 # How long past its limit a query may take to notice by itself, before its process is killed.
 GRACE_S = 0.5
 START_TIMEOUT_S = 60.0
+SIZE_BYTES = 8  # before each answer, its size, as the sandbox writes it
 
 _SANDBOX_PROGRAM = Path(__file__).with_name("sandbox.py")
 
@@ -138,7 +139,7 @@ class _Sandbox:
         atexit.register(self._stop)
         try:
             ours.settimeout(START_TIMEOUT_S)
-            marshal.load(self._answers)
+            self._received()
         except (EOFError, OSError) as error:
             self._stop()
             raise RuntimeError(f"the process that runs SQL did not start: {' '.join(command)!r}") from error
@@ -146,7 +147,14 @@ class _Sandbox:
     def _exchange(self, request: tuple, timeout_s: float) -> tuple:
         self._socket.settimeout(timeout_s)
         self._socket.sendall(marshal.dumps(request))
-        return marshal.load(self._answers)
+        return self._received()
+
+    def _received(self) -> tuple:
+        # Read before it is unmarshalled: in marshal.load of Python 3.11.2 a time-out and Ctrl-C become EOFError.
+        size = self._answers.read(SIZE_BYTES)
+        if len(size) < SIZE_BYTES:
+            raise EOFError
+        return marshal.loads(self._answers.read(int.from_bytes(size, "big")))
 
     def _stop(self) -> None:
         atexit.unregister(self._stop)

@@ -1,7 +1,8 @@
 """The program that runs untrusted SQL: a process of its own that ``execution`` starts and may kill.
 
 Standard library only, because it is started as a file and without site-packages. It reads requests from standard
-input and writes answers to standard output, both with ``marshal``; ``execution.run_query`` holds the other end.
+input and writes answers to standard output, both with ``marshal``, an answer after its size in 8 bytes;
+``execution.run_query`` holds the other end.
 """
 
 import contextlib
@@ -243,7 +244,9 @@ def main() -> None:
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     reply: tuple = ("ready",)
     while True:
-        answers.write(marshal.dumps(reply))
+        written = marshal.dumps(reply)
+        answers.write(len(written).to_bytes(8, "big"))
+        answers.write(written)
         answers.flush()
         try:
             request = marshal.load(requests)

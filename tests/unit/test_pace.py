@@ -9,7 +9,8 @@ from random import Random
 
 import pytest
 
-from fixtures.engines import endpoint
+from fixtures.engines import server
+from fixtures.engines.endpoint import Endpoint
 from fixtures.engines.pace import MOST, START, Pace
 from trainer.study.experiment import load_experiment
 
@@ -146,13 +147,11 @@ def test_time_without_requests_is_no_slowness():
 )
 def test_workers_share_what_the_experiment_says(given, workers, limits, monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda which: (65536, 65536))
-    monkeypatch.setattr(
-        endpoint, "Pace", lambda start, most, longest_s: made.extend((start, most)) or Pace(start, most)
-    )
+    monkeypatch.setattr(server, "Pace", lambda start, most, longest_s: made.extend((start, most)) or Pace(start, most))
     experiment, made = load_experiment("miniature"), []
     told = experiment.endpoint.model_copy(update={"concurrency": given})
-    server = endpoint.connect(
-        endpoint.Endpoint("http://here/v1", (), {}), experiment.model_copy(update={"endpoint": told}), workers
+    connection = server.connect(
+        Endpoint("http://here/v1", (), {}), experiment.model_copy(update={"endpoint": told}), workers
     )
-    server.close()
+    connection.close()
     assert set(made) == limits

@@ -88,6 +88,27 @@ def test_a_runaway_query_is_stopped_at_the_time_limit(tiny_database, sql):
     assert time.monotonic() - start < 1.2
 
 
+@pytest.fixture
+def hiding_marshal(monkeypatch):
+    """``marshal.load`` as of Python 3.11.2, which says EOFError whatever went wrong with reading."""
+
+    def load(file, known=sql_execution.marshal.load):
+        try:
+            return known(file)
+        except BaseException:
+            raise EOFError from None
+
+    monkeypatch.setattr(sql_execution.marshal, "load", load)
+
+
+def test_a_time_limit_is_no_crash_on_any_python(tiny_database, hiding_marshal):
+    assert error_kind(tiny_database, ONE_LONG_STEP, timeout_s=0.2) == "time limit"
+
+
+def test_ctrl_c_is_no_crash_on_any_python(tiny_database, hiding_marshal):
+    test_an_interrupted_wait_leaves_no_answer_behind(tiny_database)
+
+
 def test_a_statement_without_an_end_to_its_preparation_is_stopped(tiny_database):
     start = time.monotonic()
     assert error_kind(tiny_database, ENDLESS_PREPARATION, timeout_s=2) in ("memory", "time limit")

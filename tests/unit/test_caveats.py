@@ -1,5 +1,6 @@
 """What limits the numbers is counted beside them, and stands in the verdict where it is much."""
 
+import numpy
 import pytest
 
 from custom_metrics.statistics import Finding
@@ -11,7 +12,7 @@ from fixtures.report.page import report_section
 from fixtures.report.sentences import recommendation
 from fixtures.report.summary_lines import summary_lines
 from fixtures.report.verdicts import verdict
-from fixtures.results.answering import CheckedPath, Rounding
+from fixtures.results.answering import CheckedPath, Rounding, moved_by_chance
 from fixtures.results.summary import summarise
 from fixtures.results.types import Summary
 
@@ -68,22 +69,41 @@ def test_what_is_not_known_is_not_counted(made_up_study):
 def test_rounding_and_ties_widen_the_interval_and_say_so(limited):
     steady, _ = limited(moved=1)
     assert limits(steady, MMLU)[-1] == (
-        "cfg1, of 100 answers computed alone as well 9 changed (95% interval 5.0 to 16.0%), which moves its accuracy "
-        "by 1.0 points at most"
+        "changed when computed alone as well (cfg1), with 95% intervals: 9 of 100 (5.0 to 16.0%); that moves an "
+        "accuracy by 1.6 points"
     )
     plain, rounded, tied = (
         study.change("mmlu", "cfg1") for study, _ in (limited(), limited(moved=3), limited(tied=96))
     )
     assert plain.verdict is Finding.WORSE and "wider" not in verdict(plain, MMLU, 0.05)
-    # Three of 100 answers were gained when computed alone, so the true accuracy may be 3 points higher.
-    assert (rounded.low, rounded.high) == pytest.approx((plain.low, plain.high + 0.03))
+    # Three of 100 answers turned, of 150 then 4.5: each up or down, and 1.96 standard deviations of their sum are 4.2.
+    assert (rounded.low, rounded.high) == pytest.approx((plain.low - 0.0277, plain.high + 0.0277), abs=1e-4)
     assert rounded.verdict is Finding.UNDECIDED and rounded.difference == plain.difference
-    wider = "its interval is wider by 0.0 points down and 3.0 up for ties and rounding"
+    wider = "its interval is wider by 2.8 points down and 2.8 up for ties and rounding"
     assert verdict(rounded, MMLU, 0.05).endswith(wider)
     # Of the 96 ties 93 count as right, and 3 as wrong: all might have gone the other way.
     assert (tied.widened_down, tied.widened_up) == pytest.approx((93 / 150, 3 / 150))
     assert tied.low == pytest.approx(plain.low - 93 / 150)
     assert "62.0 points down and 2.0 up" in verdict(tied, MMLU, 0.05)
+
+
+def test_what_rounding_turns_one_way_alone_is_no_chance(limited):
+    one_way, _ = limited(moved=6)
+    change = one_way.change("mmlu", "cfg1")
+    assert (change.widened_down, change.widened_up) == pytest.approx((0.0392, 0.0992), abs=1e-4)
+
+
+def test_a_few_checks_of_many_answers_tell_of_a_few_points_only():
+    """Two of 33 that turned were taken for six points of any number of answers."""
+    assert moved_by_chance(2 / 33, 4_800) < 0.007
+
+
+@pytest.mark.parametrize(("turned", "n"), [(0.01, 1_034), (0.06, 4_800), (0.2, 150)])
+def test_so_far_does_rounding_move_an_accuracy(turned, n):
+    draws = numpy.random.default_rng(0)
+    lost = draws.binomial(n, turned, 20_000)
+    moved = (lost - 2 * draws.binomial(lost, 0.5)) / n
+    assert (abs(moved) <= moved_by_chance(turned, n)).mean() == pytest.approx(0.95, abs=0.02)
 
 
 def test_another_path_and_what_adapters_brought_are_notes():

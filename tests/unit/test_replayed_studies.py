@@ -40,6 +40,15 @@ def test_a_study_is_replayed_where_nothing_is_but_the_data(run, shipped, tmp_pat
     assert len((results(tmp_path) / "scores.jsonl").read_text().splitlines()) == 1050
 
 
+@pytest.mark.parametrize("named", ["miniature", "elsewhere.zip"])
+def test_a_study_is_replayed_by_its_name_and_from_a_file(run, shipped, tmp_path, named):
+    if named.endswith(".zip"):
+        named = shutil.make_archive(str(tmp_path / "elsewhere"), "zip", shipped)
+    ended = run(f"--replay-from={named}", "-m", "mmlu")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "no model is loaded" in ended.stdout and (results(tmp_path) / "summary.json").is_file()
+
+
 def results(tmp_path):
     return tmp_path / "results" / "miniature" / "replayed"
 

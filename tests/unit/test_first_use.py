@@ -69,23 +69,6 @@ def test_what_is_missing_is_answered_with_the_nearest_names(mistyped, meant, tmp
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize(
-    "wrong", ["--report-from=nowhere", "--experiment=nowhere", "--spider=nowhere", "--mmlu=nowhere"]
-)
-def test_a_wrong_path_ends_in_one_line_before_anything_heavy_is_imported(wrong, pytestconfig):
-    watch = "import sys; import pytest; rc = pytest.main(sys.argv[1:]); print('imported', *sys.modules); sys.exit(rc)"
-    command = [sys.executable, "-c", watch, "-m", "spider or mmlu", "--adapter=base", wrong]
-    ended = subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True)
-    printed, imported = (
-        (ended.stdout + ended.stderr).strip().split("imported ")[0],
-        ended.stdout.split("imported ")[1].split(),
-    )
-    said = (printed + ended.stderr).strip().splitlines()
-    assert ended.returncode == pytest.ExitCode.USAGE_ERROR
-    assert len({line for line in said if line}) == 1 and "nowhere" in said[0], said
-    assert not {"torch", "transformers", "numpy", "scipy", "sqlglot", "deepeval"} & set(imported)
-
-
 def test_the_doctor_finds_nothing_to_mend_for_the_miniature(pytestconfig, tmp_path):
     ended = run("--doctor", f"--results={tmp_path}", cwd=pytestconfig.rootpath)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -14,7 +14,8 @@ from fixtures.questions.plugin import BUILT_IN
 from fixtures.report.article.paired_changes import groups
 from fixtures.report.article.report import report
 from fixtures.report.article.typesetting import typeset
-from fixtures.report.paper import check_writable, pytest_configure, write_paper
+from fixtures.report.paper import pytest_configure, write_paper
+from fixtures.report.writable import refuse_unwritable
 from fixtures.study.plugin import study_key
 
 BASE = {"base": range(50)}, {"base": range(120)}
@@ -234,7 +235,7 @@ def test_a_path_that_cannot_be_written_is_refused_in_one_line(tmp_path):
         config = SimpleNamespace(getoption=options.get, stash=stash, invocation_params=here)
         with pytest.raises(pytest.UsageError, match="--paper: .* cannot be written"):
             pytest_configure(config)
-    check_writable(tmp_path / "new" / "paper.pdf")
+    refuse_unwritable("--paper", tmp_path / "new" / "paper.pdf")
     assert list((tmp_path / "new").iterdir()) == []
 
 

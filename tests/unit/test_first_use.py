@@ -11,7 +11,7 @@ import pytest
 
 from fixtures.adapters.adapter import AdapterError
 from fixtures.adapters.specs import parse_adapters
-from fixtures.study import doctor
+from fixtures.study import doctor, training
 from tests.tiny_training import SAMPLES
 from trainer.machine import progress_line
 from trainer.machine.progress_line import ProgressLine, duration
@@ -126,6 +126,44 @@ def test_a_log_has_a_line_a_minute_and_a_terminal_a_bar_that_fits(monkeypatch, c
 
 def test_a_duration_is_as_clocks_show_it():
     assert (duration(292), duration(3599.6)) == ("04:52", "1:00:00")
+
+
+@pytest.mark.parametrize(
+    ("max_samples", "limit", "said"),
+    [
+        (
+            10,
+            None,
+            "to be trained first: cfg1 and cfg2. --max-train-samples=N trains on fewer questions, into a folder apart; "
+            "--max-samples=10 limits only those that are asked",
+        ),
+        (
+            None,
+            None,
+            "to be trained first: cfg1 and cfg2. --max-train-samples=N trains on fewer questions, into a folder apart",
+        ),
+        (10, 64, "to be trained first, on 64 questions: cfg1 and cfg2"),
+    ],
+)
+def test_what_is_trained_is_said_at_once_with_what_makes_it_shorter(max_samples, limit, said, tmp_path):
+    """Ten questions asked took minutes of training on all of them, and nothing said why."""
+    adapters = parse_adapters(["cfg1,cfg2,cfg2*0.5"], load_experiment("miniature"), tmp_path, limit)
+    lines = training.notice(adapters, max_samples)
+    assert " ".join(line.strip() for line in lines) == said
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.slow
+def test_a_run_that_trains_says_so_before_it_begins_and_nothing_beside(pytestconfig, tmp_path):
+    limits = ["--max-samples=1", "--max-train-samples=8", f"--results={tmp_path}"]
+    ended = run("-m", "spider", "--adapter=cfg1", "--train", *limits, cwd=pytestconfig.rootpath)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    first, then = (
+        ended.stdout.index("to be trained first, on 8 questions: cfg1"),
+        ended.stdout.index("cfg1 seed 42: 8 q"),
+    )
+    assert first < then < ended.stdout.index("cfg1 seed 42: trained, in ")
+    assert ended.stderr.strip() == ""
 
 
 def test_how_long_a_training_takes_is_said_before_it_starts_and_changes_no_weight(

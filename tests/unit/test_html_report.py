@@ -16,8 +16,9 @@ from fixtures.report.answer_data import CUT, answer_data
 from fixtures.report.answer_tables import SHOWN, flip_tables
 from fixtures.report.article.method import methodology
 from fixtures.report.candidates import candidates
+from fixtures.report.missing import missing
 from fixtures.report.page import report_section
-from fixtures.report.sentences import missing, recommendation
+from fixtures.report.sentences import recommendation
 from fixtures.report.settings import Hyperparameters, hyperparameters
 from fixtures.report.verdicts import uncertainty, verdict
 from fixtures.results.gates import JudgedGate

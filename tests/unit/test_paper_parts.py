@@ -99,7 +99,7 @@ def test_a_study_of_recorded_predictions_alone_is_told_as_one(told):
     assert "2 systems compared" in abstract and "two 45.0% (95% interval" in abstract
     for ours in ("Specialising", "base model", "-m mmlu", "--adapter", "Write one SQLite query", "miniature/model"):
         assert ours not in text.split("pip install")[0], ours
-    assert "two has the most right (45.0%)" in text
+    assert "two has the most of Spider dev right (45.0%, 95% interval" in text
 
 
 def test_an_abstract_names_no_option_of_ours(told):

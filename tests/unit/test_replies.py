@@ -9,8 +9,9 @@ from fixtures.questions.plugin import BESIDE, BUILT_IN
 from fixtures.report.article.report import abstract, report
 from fixtures.report.article.typesetting import typeset
 from fixtures.report.candidates import Ruling, candidates, recommend
+from fixtures.report.missing import missing
 from fixtures.report.page import report_section
-from fixtures.report.sentences import missing, recommendation
+from fixtures.report.sentences import recommendation
 from fixtures.report.step_summary import step_summary
 from fixtures.report.summary_lines import summary_lines
 from fixtures.report.written import forgotten

@@ -1,0 +1,90 @@
+"""Published predictions have no base: they are compared with one another, and every report says how."""
+
+import re
+
+import pytest
+
+from custom_metrics.statistics.numbers import interval, p_text, percent
+from fixtures.questions.plugin import BUILT_IN
+from fixtures.report.article.report import report
+from fixtures.report.article.typesetting import typeset
+from fixtures.report.page import report_section
+from fixtures.report.step_summary import step_summary
+from fixtures.report.summary_lines import summary_lines
+from fixtures.report.systems import pair_sentences
+from fixtures.results.conditions import Conditions
+from tests.unit.test_html_report import Page
+from tests.unit.test_paper import text_of
+
+TWO = {"codes": range(160), "din": range(20, 110)}
+FOUR = TWO | {"codex": range(150), "gpt": range(100)}
+
+
+@pytest.fixture
+def told(made_up_study, made_up_manifest):
+    """``told(systems)``: what each report says of them, as one line with plain minus signs; and their summary."""
+
+    def tell(systems, results_folder=""):
+        known = [Conditions(suite="spider", adapter=slug, engine="recorded") for slug in systems]
+        summary, rows = made_up_study(systems, {}, conditions=known)
+        manifest = made_up_manifest(list(systems)).model_copy(update={"base_model": None})
+        texts = {
+            "terminal": " ".join(line.text for line in summary_lines(summary, rows, BUILT_IN)),
+            "step": step_summary(summary, rows, BUILT_IN),
+            "page": Page(report_section(summary, rows, manifest, BUILT_IN)).text,
+            "paper": text_of(typeset(report(summary, rows, manifest, BUILT_IN, (), results_folder))),
+        }
+        return {name: " ".join(text.replace("\u2212", "-").split()) for name, text in texts.items()}, summary
+
+    return tell
+
+
+def test_every_report_begins_with_who_is_ahead_and_has_interval_and_p_of_the_difference(told):
+    texts, summary = told(TWO)
+    (change,) = summary.changes("spider")
+    found = summary.accuracy("spider", "codes")
+    ahead = f"codes has the most of Spider dev right (80.0%, 95% interval {interval(found.low, found.high)})"
+    pair = f"din against codes: SQL -35.0 points, {percent(90 / 200)} right instead of 80.0% (95% interval "
+    pair += f"{interval(change.low, change.high, signed=True)}; p {p_text(change.p)}; 200 questions on 10 databases)"
+    for name, text in texts.items():
+        assert f"{ahead}, and every other is shown to be behind it." in text, name
+        assert f"{pair}, worse by more than the margin of 5 points." in text, name
+    assert texts["terminal"].index(ahead) < texts["terminal"].index("Spider dev, execution accuracy")
+
+
+def test_nothing_is_asked_for_that_recorded_predictions_cannot_give(told):
+    """A base or MMLU cannot be added to answers that were written down elsewhere."""
+    texts, _ = told(TWO)
+    said = "Recorded predictions answer Spider alone: of a gain over a base, or a cost, they say nothing."
+    assert said in texts["page"] and said in texts["paper"]
+    for text in texts.values():
+        assert not re.search("No recommendation|Add base|-m mmlu|the cost is not known", text)
+
+
+def test_of_many_systems_the_foremost_is_compared_with_those_behind_it(told):
+    texts, summary = told(FOUR)
+    (first, second, third), more = pair_sentences(summary, BUILT_IN, 2), pair_sentences(summary, BUILT_IN, 3)[2]
+    assert first.startswith("codex against codes: ") and second.startswith("gpt against codes: ")
+    assert third == "4 more pairs on Spider: the report has a table of all" and more.startswith("din against codes: ")
+    assert first.count("one of 6 that hold together") == 1
+    assert "that it is ahead of codex is not shown" in texts["terminal"]
+
+
+def test_one_system_stands_alone_with_its_interval(told):
+    texts, summary = told({"codes": range(160)})
+    found = summary.accuracy("spider", "codes")
+    said = f"codes has 80.0%, 95% interval {interval(found.low, found.high)} of Spider dev right; there is nothing to"
+    assert all(said in text for text in texts.values())
+
+
+def test_models_without_their_base_are_compared_and_the_base_is_missed(made_up_study):
+    summary, rows = made_up_study(TWO, {slug: range(100) for slug in TWO})
+    lines = " ".join(line.text for line in summary_lines(summary, rows, BUILT_IN))
+    assert "din against codes: SQL -35.0 points" in lines and "din against codes: MMLU +0.0 points" in lines
+    assert "The base was not asked Spider" in Page(report_section(summary, rows, None, BUILT_IN)).text
+
+
+def test_the_command_that_makes_the_paper_again_names_the_folder_of_the_results(told):
+    """``results/miniature`` is not where results on other data lie, nor where --results puts them."""
+    texts, _ = told(TWO, "elsewhere/miniature-spider")
+    assert "--report-from=elsewhere/miniature-spider" in texts["paper"]

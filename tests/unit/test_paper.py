@@ -114,11 +114,13 @@ def test_the_text_follows_the_verdicts(study, said, never, paper):
 def test_the_note_stands_on_the_first_page_and_the_numbers_are_those_of_the_summary(paper, made_up_study):
     first, *others = paper(*LOSS, note="This is made up. It says nothing.")
     assert "This is made up. It says nothing." in first
-    assert "The base model reaches 25.0% on Spider and 80.0% on MMLU." in first
-    text = " ".join([first, *others])
-    found = made_up_study(*LOSS)[0].accuracy("spider", "cfg1")
-    assert f"cfg1 150 / 200 0 75.0% {interval(found.low, found.high)} 75.0% 75.0%" in text
-    assert "With cfg1, 25.0% of the SQL answers are still wrong (50 of 200)." in text
+    summary, _ = made_up_study(*LOSS)
+    sql, mmlu, found = (summary.accuracy(*of) for of in (("spider", "base"), ("mmlu", "base"), ("spider", "cfg1")))
+    reaches = f"25.0% on Spider (95% interval {interval(sql.low, sql.high)}) and 80.0% on MMLU (95% interval "
+    assert f"The base model reaches {reaches}{interval(mmlu.low, mmlu.high)})." in first
+    text, shown = " ".join([first, *others]), interval(found.low, found.high)
+    assert f"cfg1 150 / 200 0 75.0% {shown} 75.0% ({shown}) 75.0% ({shown})" in text
+    assert "With cfg1, 25.0% of the SQL answers are still wrong (50 of 200; 95% interval 18.4 to 33.1)." in text
     assert "with an error of the database: 25. Rows that look like an answer" in text
 
 

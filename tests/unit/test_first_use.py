@@ -5,33 +5,16 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 
 from fixtures.adapters.adapter import AdapterError
 from fixtures.adapters.specs import parse_adapters
-from fixtures.study import doctor, training
+from fixtures.study import training
 from tests.tiny_training import SAMPLES
 from trainer.machine import progress_line
 from trainer.machine.progress_line import ProgressLine, duration
 from trainer.study.experiment import load_experiment
-
-STUDY = """
-[base_model]
-id = "someone/model-7b"
-memory_gb = 16
-[spider]
-source = "nowhere/spider.zip"
-[mmlu]
-source = "nowhere/mmlu"
-[adapters.cfg1]
-rank = 8
-alpha = 16
-target_modules = "all-linear"
-learning_rate = 1e-4
-epochs = 1
-"""
 
 
 def run(*arguments, cwd, **environment):
@@ -67,41 +50,6 @@ def test_what_is_missing_is_answered_with_the_nearest_names(mistyped, meant, tmp
         resolve_hub(adapter, experiment, results)
     assert "Did you mean" in str(told.value) and meant in str(told.value)
     assert "\n" not in str(told.value)
-
-
-def test_the_doctor_finds_nothing_to_mend_for_the_miniature(pytestconfig, tmp_path):
-    ended = run("--doctor", f"--results={tmp_path}", cwd=pytestconfig.rootpath)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    subjects = [line[9:].partition(":")[0] for line in ended.stdout.splitlines()[1:-1]]
-    wanted = ["GPU", "memory", "results", "Python", "packages", "Spider", "MMLU", "base model", "adapters"]
-    assert [one for one in subjects if one != "torch"] == wanted
-    assert "cfg1, cfg2: not trained yet, which the first run does" in ended.stdout
-
-
-def test_the_doctor_says_what_to_do_about_each_thing_that_is_missing(pytestconfig, tmp_path):
-    path = tmp_path / "study.toml"
-    path.write_text(STUDY)
-    own = {"HF_HOME": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
-    ended = run("--doctor", f"--experiment={path}", f"--results={tmp_path}/results", cwd=pytestconfig.rootpath, **own)
-    assert ended.returncode == 1 and "Traceback" not in ended.stderr
-    said = ended.stdout.splitlines()
-    remedies = {
-        said[place][9:].partition(":")[0]: said[place + 1].strip()
-        for place in range(len(said))
-        if "MISSING" in said[place]
-    }
-    assert remedies["GPU"].startswith("16 GB of one are needed")
-    assert "--spider" in remedies["Spider"] and "--mmlu" in remedies["MMLU"]
-    assert remedies["base model"] == "Where there is a network: hf download someone/model-7b"
-    assert remedies["adapters"].startswith("python -m trainer cfg1:42 --experiment")
-    assert said[-1] == "5 of 9 to be mended"
-
-
-def test_the_doctor_waits_for_no_network():
-    began = time.monotonic()
-    assert doctor.within(0.05, lambda: time.sleep(5) or "late") == "no answer within 0.05 s"
-    assert time.monotonic() - began < 2
-    assert doctor.within(5, lambda: int("x") and "") == "invalid literal for int() with base 10: 'x'"
 
 
 def test_a_log_has_a_line_a_minute_and_a_terminal_a_bar_that_fits(monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """Published predictions have no base: they are compared with one another, and every report says how."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from fixtures.report.article.typesetting import typeset
 from fixtures.report.page import report_section
 from fixtures.report.step_summary import step_summary
 from fixtures.report.summary_lines import summary_lines
-from fixtures.report.systems import pair_sentences
+from fixtures.report.systems import foremost, pair_sentences
 from fixtures.results.conditions import Conditions
 from tests.unit.test_html_report import Page
 from tests.unit.test_paper import text_of
@@ -73,8 +74,16 @@ def test_of_many_systems_the_foremost_is_compared_with_those_behind_it(told):
 def test_one_system_stands_alone_with_its_interval(told):
     texts, summary = told({"codes": range(160)})
     found = summary.accuracy("spider", "codes")
-    said = f"codes has 80.0%, 95% interval {interval(found.low, found.high)} of Spider dev right; there is nothing to"
+    said = f"codes has 80.0% of Spider dev right (95% interval {interval(found.low, found.high)}); there is nothing to"
     assert all(said in text for text in texts.values())
+    assert "experiment made-up, recorded predictions: no model was asked" in texts["terminal"]
+    assert "Experiment made-up, recorded predictions: no model was asked" in texts["page"]
+
+
+def test_a_name_without_a_split_leaves_no_gap(made_up_study):
+    known = [Conditions(suite="spider", adapter="codes", engine="recorded")]
+    summary, _ = made_up_study({"codes": range(160)}, {}, conditions=known)
+    assert " of shop right (" in foremost(summary, replace(BUILT_IN[0], dataset="shop", split=""))
 
 
 def test_models_without_their_base_are_compared_and_the_base_is_missed(made_up_study):

@@ -248,6 +248,7 @@ def test_what_changed_since_the_earlier_run_is_shown(results):
 def test_hyperparameters_are_those_of_evaluated_configurations(results):
     manifest = results[-1]
     found = hyperparameters(manifest)
+    assert "None" not in {value for setting in found.settings for value in setting.values}
     assert found.names == ["cfg1", "cfg2"]
     differing = {setting.name: setting.values for setting in found.settings if setting.differs}
     assert differing["rank"] == ["16", "32"] and "dropout" not in differing

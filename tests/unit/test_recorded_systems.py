@@ -28,7 +28,9 @@ def told(made_up_study, made_up_manifest):
     def tell(systems, results_folder=""):
         known = [Conditions(suite="spider", adapter=slug, engine="recorded") for slug in systems]
         summary, rows = made_up_study(systems, {}, conditions=known)
-        manifest = made_up_manifest(list(systems)).model_copy(update={"base_model": None})
+        manifest = made_up_manifest(list(systems))
+        sets = [one for one in manifest.score_sets if one.suite == "spider"]
+        manifest = manifest.model_copy(update={"base_model": None, "score_sets": sets})
         texts = {
             "terminal": " ".join(line.text for line in summary_lines(summary, rows, BUILT_IN)),
             "step": step_summary(summary, rows, BUILT_IN),
@@ -60,7 +62,7 @@ def test_nothing_is_asked_for_that_recorded_predictions_cannot_give(told):
     assert said in texts["page"] and said in texts["paper"]
     for text in texts.values():
         assert not re.search("No recommendation|Add base|-m mmlu|the cost is not known", text)
-    of_a_base = "no base to compare with|The rule:|Changed answers|What moved the trade-off"
+    of_a_base = "no base to compare with|The rule:|Changed answers|What moved the trade-off|miniature/mmlu, 4-shot"
     assert not re.search(of_a_base, texts["page"])
 
 

@@ -7,8 +7,10 @@ import pytest
 
 from custom_metrics.statistics.numbers import interval, p_text, percent
 from fixtures.questions.plugin import BUILT_IN
+from fixtures.report.article.paired_changes import changes
 from fixtures.report.article.report import report
 from fixtures.report.article.typesetting import typeset
+from fixtures.report.figures import group_figure
 from fixtures.report.page import report_section
 from fixtures.report.step_summary import step_summary
 from fixtures.report.summary_lines import summary_lines
@@ -70,11 +72,31 @@ def test_of_many_systems_the_foremost_is_compared_with_those_behind_it(told):
     texts, summary = told(FOUR)
     (first, second, third), more = pair_sentences(summary, BUILT_IN, 2), pair_sentences(summary, BUILT_IN, 3)[2]
     assert first.startswith("codex against codes: ") and second.startswith("gpt against codes: ")
-    assert third == "4 more pairs on Spider stand in the report's table of changes." and more.startswith(
+    assert third == "4 more pairs on Spider: the page (--html) has a table of all." and more.startswith(
         "din against codes: "
     )
     assert first.count("one of 6 that hold together") == 1
     assert "that it is ahead of codex is not shown" in texts["terminal"]
+
+
+def test_of_twelve_systems_the_first_sentence_is_short_and_the_paper_has_those_of_the_foremost(told, made_up_manifest):
+    """Its table had the first twelve of 66 pairs, which were those of whatever system was named first."""
+    twelve = {f"system{n}": range(100 + n) for n in range(12)}
+    texts, summary = told(twelve)
+    assert "ahead of system10, system9, system8 and 8 more is not shown." in texts["terminal"]
+    rows = changes(summary, BUILT_IN[0])["rows"]
+    assert len(rows) == 11 and all("system11" in row[:2] for row in rows)
+    assert "Paired changes on Spider, 11 of 66 pairs" in texts["paper"]
+
+
+def test_a_legend_of_many_names_hides_nothing_that_is_drawn(told):
+    """With twelve systems it lay across the points."""
+    _, summary = told({f"a-system-with-a-name-{n}": range(100 + n) for n in range(12)})
+    figure = group_figure(summary, BUILT_IN[0])
+    figure.draw_without_rendering()
+    (axes,), (legend,) = figure.axes, figure.legends
+    assert not axes.get_window_extent().overlaps(legend.get_window_extent())
+    assert axes.get_window_extent().height > 100
 
 
 def test_one_system_stands_alone_with_its_interval(told):

@@ -10,11 +10,12 @@ from fixtures.questions.plugin import BUILT_IN
 from fixtures.report.article.paired_changes import changes
 from fixtures.report.article.report import report
 from fixtures.report.article.typesetting import typeset
-from fixtures.report.figures import group_figure
+from fixtures.report.figures import error_figure, group_figure
 from fixtures.report.page import report_section
 from fixtures.report.step_summary import step_summary
 from fixtures.report.summary_lines import summary_lines
 from fixtures.report.systems import foremost, pair_sentences
+from fixtures.results.beneath import ErrorCount
 from fixtures.results.conditions import Conditions
 from tests.unit.test_html_report import Page
 from tests.unit.test_paper import text_of
@@ -97,6 +98,19 @@ def test_a_legend_of_many_names_hides_nothing_that_is_drawn(told):
     (axes,), (legend,) = figure.axes, figure.legends
     assert not axes.get_window_extent().overlaps(legend.get_window_extent())
     assert axes.get_window_extent().height > 100
+
+
+def test_a_figure_of_many_systems_and_classes_stands_on_one_page(told):
+    """With twelve systems and sixteen classes both its ends lay beyond the paper's."""
+    _, summary = told({f"a-system-with-a-name-{n}": range(100 + n) for n in range(12)})
+    kinds = [
+        ErrorCount(suite="spider", adapter="a-system-with-a-name-0", error_class=f"class {n}", count=1)
+        for n in range(16)
+    ]
+    figure = error_figure(summary.model_copy(update={"errors": kinds}), BUILT_IN[0])
+    assert figure.get_size_inches()[1] <= 8.6
+    figure.draw_without_rendering()
+    assert not figure.axes[0].get_window_extent().overlaps(figure.legends[0].get_window_extent())
 
 
 def test_one_system_stands_alone_with_its_interval(told):

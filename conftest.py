@@ -1,6 +1,7 @@
 """Names the plugins, each before those that build on it."""
 
 pytest_plugins = [
+    "fixtures.study.installed",
     "fixtures.questions.plugin",
     "fixtures.questions.spider.plugin",
     "fixtures.questions.mmlu.plugin",

@@ -201,7 +201,7 @@ def test_a_training_finds_what_the_user_put_on_the_path(monkeypatch):
 
     monkeypatch.setattr(training.subprocess, "Popen", Process)
     monkeypatch.setenv("PYTHONPATH", "/theirs")
-    adapter = SimpleNamespace(needs_training=True, spec="cfg1")
+    adapter = SimpleNamespace(needs_training=True, spec="cfg1", run=SimpleNamespace(max_train_samples=None))
     monkeypatch.setattr(training, "train_command", lambda missing: "python -m trainer")
     training.train_missing([adapter], nullcontext)
     assert started["PYTHONPATH"].split(os.pathsep) == [str(REPOSITORY), "/theirs"]

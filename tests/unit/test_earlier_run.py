@@ -34,7 +34,7 @@ def test_what_changed_since_an_earlier_run(evaluate, tmp_path):
     worse = evaluate(8, f"--compare={tmp_path / 'old'}", "--gate=spider.rec.regression <= 0.03")
     assert worse.returncode == 1
     text = " ".join(worse.stdout.split())
-    assert re.search(r"since the earlier run, spider rec: -4\.0 points \(-\d\S+ to \S+\d\), 0 gained, 8 lost", text)
+    assert re.search(r"since the earlier run, spider rec: -4\.0 points \(95% interval -\d\S+ to \S+\d\), 0 g", text)
     assert "gate spider.rec.regression <= 0.03: BROKEN (0.0400, as counted" in text
     (entry,) = json.loads((tmp_path / "now" / "miniature" / "summary.json").read_text())["earlier"]
     assert len(entry["lost_questions"]) == 8 and entry["gained_questions"] == []

@@ -5,33 +5,16 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 
 from fixtures.adapters.adapter import AdapterError
 from fixtures.adapters.specs import parse_adapters
-from fixtures.study import doctor
+from fixtures.study import training
 from tests.tiny_training import SAMPLES
 from trainer.machine import progress_line
 from trainer.machine.progress_line import ProgressLine, duration
 from trainer.study.experiment import load_experiment
-
-STUDY = """
-[base_model]
-id = "someone/model-7b"
-memory_gb = 16
-[spider]
-source = "nowhere/spider.zip"
-[mmlu]
-source = "nowhere/mmlu"
-[adapters.cfg1]
-rank = 8
-alpha = 16
-target_modules = "all-linear"
-learning_rate = 1e-4
-epochs = 1
-"""
 
 
 def run(*arguments, cwd, **environment):
@@ -69,58 +52,6 @@ def test_what_is_missing_is_answered_with_the_nearest_names(mistyped, meant, tmp
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize(
-    "wrong", ["--report-from=nowhere", "--experiment=nowhere", "--spider=nowhere", "--mmlu=nowhere"]
-)
-def test_a_wrong_path_ends_in_one_line_before_anything_heavy_is_imported(wrong, pytestconfig):
-    watch = "import sys; import pytest; rc = pytest.main(sys.argv[1:]); print('imported', *sys.modules); sys.exit(rc)"
-    command = [sys.executable, "-c", watch, "-m", "spider or mmlu", "--adapter=base", wrong]
-    ended = subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True)
-    printed, imported = (
-        (ended.stdout + ended.stderr).strip().split("imported ")[0],
-        ended.stdout.split("imported ")[1].split(),
-    )
-    said = (printed + ended.stderr).strip().splitlines()
-    assert ended.returncode == pytest.ExitCode.USAGE_ERROR
-    assert len({line for line in said if line}) == 1 and "nowhere" in said[0], said
-    assert not {"torch", "transformers", "numpy", "scipy", "sqlglot", "deepeval"} & set(imported)
-
-
-def test_the_doctor_finds_nothing_to_mend_for_the_miniature(pytestconfig, tmp_path):
-    ended = run("--doctor", f"--results={tmp_path}", cwd=pytestconfig.rootpath)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    subjects = [line[9:].partition(":")[0] for line in ended.stdout.splitlines()[1:-1]]
-    wanted = ["GPU", "memory", "results", "Python", "packages", "Spider", "MMLU", "base model", "adapters"]
-    assert [one for one in subjects if one != "torch"] == wanted
-    assert "cfg1, cfg2: not trained yet, which the first run does" in ended.stdout
-
-
-def test_the_doctor_says_what_to_do_about_each_thing_that_is_missing(pytestconfig, tmp_path):
-    path = tmp_path / "study.toml"
-    path.write_text(STUDY)
-    own = {"HF_HOME": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
-    ended = run("--doctor", f"--experiment={path}", f"--results={tmp_path}/results", cwd=pytestconfig.rootpath, **own)
-    assert ended.returncode == 1 and "Traceback" not in ended.stderr
-    said = ended.stdout.splitlines()
-    remedies = {
-        said[place][9:].partition(":")[0]: said[place + 1].strip()
-        for place in range(len(said))
-        if "MISSING" in said[place]
-    }
-    assert remedies["GPU"].startswith("16 GB of one are needed")
-    assert "--spider" in remedies["Spider"] and "--mmlu" in remedies["MMLU"]
-    assert remedies["base model"] == "Where there is a network: hf download someone/model-7b"
-    assert remedies["adapters"].startswith("python -m trainer cfg1:42 --experiment")
-    assert said[-1] == "5 of 9 to be mended"
-
-
-def test_the_doctor_waits_for_no_network():
-    began = time.monotonic()
-    assert doctor.within(0.05, lambda: time.sleep(5) or "late") == "no answer within 0.05 s"
-    assert time.monotonic() - began < 2
-    assert doctor.within(5, lambda: int("x") and "") == "invalid literal for int() with base 10: 'x'"
-
-
 def test_a_log_has_a_line_a_minute_and_a_terminal_a_bar_that_fits(monkeypatch, capsys):
     seconds = iter(range(0, 10000, 10))
     monkeypatch.setattr(progress_line.time, "monotonic", lambda: next(seconds))
@@ -143,6 +74,44 @@ def test_a_log_has_a_line_a_minute_and_a_terminal_a_bar_that_fits(monkeypatch, c
 
 def test_a_duration_is_as_clocks_show_it():
     assert (duration(292), duration(3599.6)) == ("04:52", "1:00:00")
+
+
+@pytest.mark.parametrize(
+    ("max_samples", "limit", "said"),
+    [
+        (
+            10,
+            None,
+            "to be trained first: cfg1 and cfg2. --max-train-samples=N trains on fewer questions, into a folder apart; "
+            "--max-samples=10 limits only those that are asked",
+        ),
+        (
+            None,
+            None,
+            "to be trained first: cfg1 and cfg2. --max-train-samples=N trains on fewer questions, into a folder apart",
+        ),
+        (10, 64, "to be trained first, on 64 questions: cfg1 and cfg2"),
+    ],
+)
+def test_what_is_trained_is_said_at_once_with_what_makes_it_shorter(max_samples, limit, said, tmp_path):
+    """Ten questions asked took minutes of training on all of them, and nothing said why."""
+    adapters = parse_adapters(["cfg1,cfg2,cfg2*0.5"], load_experiment("miniature"), tmp_path, limit)
+    lines = training.notice(adapters, max_samples)
+    assert " ".join(line.strip() for line in lines) == said
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.slow
+def test_a_run_that_trains_says_so_before_it_begins_and_nothing_beside(pytestconfig, tmp_path):
+    limits = ["--max-samples=1", "--max-train-samples=8", f"--results={tmp_path}"]
+    ended = run("-m", "spider", "--adapter=cfg1", "--train", *limits, cwd=pytestconfig.rootpath)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    first, then = (
+        ended.stdout.index("to be trained first, on 8 questions: cfg1"),
+        ended.stdout.index("cfg1 seed 42: 8 q"),
+    )
+    assert first < then < ended.stdout.index("cfg1 seed 42: trained, in ")
+    assert ended.stderr.strip() == ""
 
 
 def test_how_long_a_training_takes_is_said_before_it_starts_and_changes_no_weight(

@@ -59,6 +59,23 @@ def test_the_page_says_its_language_and_fits_a_phone(report, browser):
     page.close()
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_an_accuracy_is_seen_with_its_interval_without_scrolling(browser, study, tmp_path, width):
+    """On a phone the interval stood behind the edge; on a desktop, beside MMLU's table, no column may."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    show(page, tmp_path, *study(200, 150))
+    tables = page.locator("#accuracy .scrolled:visible")
+    assert tables.count() == 2
+    for table in tables.all():
+        cell = table.locator("td:has(strong)").first
+        assert " to " in cell.inner_text()
+        edge = table.evaluate("element => element.getBoundingClientRect().right")
+        assert cell.evaluate("element => element.getBoundingClientRect().right") <= edge
+        if width == 1280:
+            assert table.evaluate("element => element.scrollWidth <= element.clientWidth")
+    page.close()
+
+
 def test_on_paper_nothing_is_cut_and_what_explains_the_numbers_is_open(watched, study, tmp_path):
     show(watched, tmp_path, *study(200, 150))
     paper = pypdf.PdfReader(io.BytesIO(watched.pdf(format="A4")))
@@ -70,6 +87,8 @@ def test_on_paper_nothing_is_cut_and_what_explains_the_numbers_is_open(watched, 
     watched.emulate_media(media="print")
     watched.set_viewport_size({"width": 690, "height": 1000})
     assert watched.evaluate("document.documentElement.scrollWidth") <= 690
+    kept = watched.locator("#accuracy .scrolled").evaluate_all("all => all.map(e => getComputedStyle(e).breakInside)")
+    assert set(kept) == {"avoid"}, "a table's head may stand at the foot of a page without its rows"
 
 
 @pytest.fixture

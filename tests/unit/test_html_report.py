@@ -16,8 +16,9 @@ from fixtures.report.answer_data import CUT, answer_data
 from fixtures.report.answer_tables import SHOWN, flip_tables
 from fixtures.report.article.method import methodology
 from fixtures.report.candidates import candidates
+from fixtures.report.missing import missing
 from fixtures.report.page import report_section
-from fixtures.report.sentences import missing, recommendation
+from fixtures.report.sentences import recommendation
 from fixtures.report.settings import Hyperparameters, hyperparameters
 from fixtures.report.verdicts import uncertainty, verdict
 from fixtures.results.gates import JudgedGate
@@ -86,17 +87,26 @@ def changed(rows, place, **fields):
     return [row.model_copy(update=fields) if place == number else row for number, row in enumerate(rows)]
 
 
+def ends(summary, suite, adapter):
+    """The interval of an adapter's change, as reports write it."""
+    found = summary.decided(suite, adapter)
+    return interval(found.low, found.high, signed=True)
+
+
 def test_the_section_holds_every_part(results):
     page = Page(report_section(*results, BUILT_IN))
     identifiers = {attributes.get("id") for _, attributes in page.elements}
     assert {"verdict", "accuracy", "changes", "errors", "flips", "settings", "answers"} <= identifiers
     assert [tag for tag, _ in page.elements].count("svg") == 4
     assert "Take cfg1 (chosen among 2, and corrected for it)." in page.text
-    said = "SQL +30.0 points, better by more than the margin of 5 points; 30 of the 60 answers gained are format. "
-    assert f"{said}MMLU +0.0, equivalent within the margin of 5" in page.text
+    sql, mmlu = (f"(95% interval {ends(results[0], suite, 'cfg1')})" for suite in ("spider", "mmlu"))
+    said = (
+        f"SQL +30.0 points {sql}, better by more than the margin of 5 points; 30 of the 60 answers gained are format. "
+    )
+    assert f"{said}MMLU +0.0 {mmlu}, equivalent within the margin of 5" in page.text
     between = results[0].decided("spider", "cfg2", "cfg1")
     shown = interval(between.low, between.high, signed=True)
-    assert f"cfg2 gains 30.0 points more (95% interval {shown}) and loses 50.0 on MMLU." in page.text
+    assert f"cfg2 gains 30.0 points more (95% interval {shown}) and loses 50.0 on MMLU (95% interval " in page.text
     assert len(page.answers["answers"]) == 1050
 
 
@@ -179,8 +189,11 @@ def test_where_every_gain_costs_no_choice_is_made(study):
     summary, *_ = study({"base": 40, "cfg2": 100}, {"base": 120, "cfg2": 45})
     ruling, *each = recommendation(summary, BUILT_IN)
     assert ruling == "Every adapter that is better on SQL is worse on MMLU: whether that is worth it is yours to say."
-    gain = "cfg2: SQL +30.0 points, better by more than the margin of 5 points; 30 of the 60 answers gained are format."
-    assert each == [f"{gain} MMLU -50.0, worse by more than the margin of 5 points."]
+    sql, mmlu = (f"(95% interval {ends(summary, suite, 'cfg2')})" for suite in ("spider", "mmlu"))
+    gain = (
+        f"SQL +30.0 points {sql}, better by more than the margin of 5 points; 30 of the 60 answers gained are format."
+    )
+    assert each == [f"cfg2: {gain} MMLU -50.0 {mmlu}, worse by more than the margin of 5 points."]
 
 
 def test_several_seeds_of_a_configuration_count_together(study):
@@ -235,6 +248,7 @@ def test_what_changed_since_the_earlier_run_is_shown(results):
 def test_hyperparameters_are_those_of_evaluated_configurations(results):
     manifest = results[-1]
     found = hyperparameters(manifest)
+    assert "None" not in {value for setting in found.settings for value in setting.values}
     assert found.names == ["cfg1", "cfg2"]
     differing = {setting.name: setting.values for setting in found.settings if setting.differs}
     assert differing["rank"] == ["16", "32"] and "dropout" not in differing

@@ -52,7 +52,8 @@ def test_the_hub_reads_what_was_measured(card):
         ("miniature's own questions in the form of Spider dev", "abc", 75.0),
         ("miniature's own questions in the form of MMLU test", "def", 71.33),
     }
-    row = "| MMLU test, accuracy | 150 | 107 | 71.3% | 10.0 to 90.0 | -12.0 points | 0.001 |"
+    change = "-12.0 points (95 % interval -20.0 to -5.0) | 0.001"
+    row = f"| MMLU test, accuracy | 150 | 107 | 71.3% | 10.0 to 90.0 | {change} |"
     assert row in found.text
     said = "MMLU: worse at a margin of 5 points: a loss of up to 19.0 points is not excluded."
     assert said in found.text and "It shows the method." in found.text

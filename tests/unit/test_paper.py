@@ -14,7 +14,8 @@ from fixtures.questions.plugin import BUILT_IN
 from fixtures.report.article.paired_changes import groups
 from fixtures.report.article.report import report
 from fixtures.report.article.typesetting import typeset
-from fixtures.report.paper import check_writable, pytest_configure, write_paper
+from fixtures.report.paper import pytest_configure, write_paper
+from fixtures.report.writable import refuse_unwritable
 from fixtures.study.plugin import study_key
 
 BASE = {"base": range(50)}, {"base": range(120)}
@@ -113,11 +114,13 @@ def test_the_text_follows_the_verdicts(study, said, never, paper):
 def test_the_note_stands_on_the_first_page_and_the_numbers_are_those_of_the_summary(paper, made_up_study):
     first, *others = paper(*LOSS, note="This is made up. It says nothing.")
     assert "This is made up. It says nothing." in first
-    assert "The base model reaches 25.0% on Spider and 80.0% on MMLU." in first
-    text = " ".join([first, *others])
-    found = made_up_study(*LOSS)[0].accuracy("spider", "cfg1")
-    assert f"cfg1 150 / 200 0 75.0% {interval(found.low, found.high)} 75.0% 75.0%" in text
-    assert "With cfg1, 25.0% of the SQL answers are still wrong (50 of 200)." in text
+    summary, _ = made_up_study(*LOSS)
+    sql, mmlu, found = (summary.accuracy(*of) for of in (("spider", "base"), ("mmlu", "base"), ("spider", "cfg1")))
+    reaches = f"25.0% on Spider (95% interval {interval(sql.low, sql.high)}) and 80.0% on MMLU (95% interval "
+    assert f"The base model reaches {reaches}{interval(mmlu.low, mmlu.high)})." in first
+    text, shown = " ".join([first, *others]), interval(found.low, found.high)
+    assert f"cfg1 150 / 200 0 75.0% {shown} 75.0% ({shown}) 75.0% ({shown})" in text
+    assert "With cfg1, 25.0% of the SQL answers are still wrong (50 of 200; 95% interval 18.4 to 33.1)." in text
     assert "with an error of the database: 25. Rows that look like an answer" in text
 
 
@@ -234,7 +237,7 @@ def test_a_path_that_cannot_be_written_is_refused_in_one_line(tmp_path):
         config = SimpleNamespace(getoption=options.get, stash=stash, invocation_params=here)
         with pytest.raises(pytest.UsageError, match="--paper: .* cannot be written"):
             pytest_configure(config)
-    check_writable(tmp_path / "new" / "paper.pdf")
+    refuse_unwritable("--paper", tmp_path / "new" / "paper.pdf")
     assert list((tmp_path / "new").iterdir()) == []
 
 

@@ -99,7 +99,7 @@ def test_a_study_of_recorded_predictions_alone_is_told_as_one(told):
     assert "2 systems compared" in abstract and "two 45.0% (95% interval" in abstract
     for ours in ("Specialising", "base model", "-m mmlu", "--adapter", "Write one SQLite query", "miniature/model"):
         assert ours not in text.split("pip install")[0], ours
-    assert "two has the most right (45.0%)" in text
+    assert "two has the most of Spider dev right (45.0%, 95% interval" in text
 
 
 def test_an_abstract_names_no_option_of_ours(told):
@@ -132,7 +132,7 @@ def test_what_to_watch_has_wrong_answers_and_gates(told):
     said = json.dumps(what_to_watch(summary, rows, BUILT_IN))
     low = summary.accuracy("spider", "cfg1").low
     assert f"spider.cfg1 >= {low:.2f}" in said and "mmlu.cfg1.loss.upper <= 0.05" in said
-    assert "answers are still wrong (50 of 200)" in said
+    assert "answers are still wrong (50 of 200; 95% interval 18.4 to 33.1)" in said
 
 
 def test_author_and_date_stand_below_the_title_and_in_the_file(told):

@@ -66,7 +66,7 @@ def test_answers_of_ones_own_come_before_a_shipped_study(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        pytest.param(["--replay-from=nobody"], "--replay: no study 'nobody'. Shipped: miniature;", id="unknown"),
+        pytest.param(["--replay-from=nobody"], "--replay-from: no study 'nobody'. Shipped: miniature;", id="unknown"),
         pytest.param(["--replay", "--shots=0"], "--shots: the answers of a study are replayed as they", id="shots"),
         pytest.param(["--replay", "--dial=cfg1"], "--dial: the answers of a study are replayed as they", id="dial"),
         pytest.param(["--replay", "--adapter=cfg9"], "'cfg9' is not in the study.", id="unknown-adapter"),

@@ -9,8 +9,9 @@ from fixtures.questions.plugin import BESIDE, BUILT_IN
 from fixtures.report.article.report import abstract, report
 from fixtures.report.article.typesetting import typeset
 from fixtures.report.candidates import Ruling, candidates, recommend
+from fixtures.report.missing import missing
 from fixtures.report.page import report_section
-from fixtures.report.sentences import missing, recommendation
+from fixtures.report.sentences import recommendation
 from fixtures.report.step_summary import step_summary
 from fixtures.report.summary_lines import summary_lines
 from fixtures.report.written import forgotten
@@ -120,18 +121,21 @@ def test_nobody_misses_it_where_it_was_not_asked(made_up_study):
 def test_every_report_shows_it(studied, made_up_manifest):
     summary, rows = studied(sql=60, letters=120)
     line = (
-        "cfg1: 90 of 150 replies answer (60 SQL); 60.0% right, of answers 100.0%; right in both ways 90, letters only "
-        "30, chat only 0, neither 30"
+        "cfg1: 90 of 150 replies answer (60 SQL); 60.0% right, of answers 100.0% (95% interval 96.0 to 100.0); right "
+        "in both ways 90, letters only 30, chat only 0, neither 30"
     )
     printed = " ".join(" ".join(line.text for line in summary_lines(summary, rows, SUITES)).split())
     assert line in printed
     assert line in " ".join(step_summary(summary, rows, SUITES).split())
     page = report_section(summary, rows, None, SUITES)
     assert "MMLU in chat: what the replies are, and the same questions by letters" in page
-    assert "<td>90</td><td>60</td><td>0</td><td>0</td><td>60.0%</td><td>100.0%</td><td>90</td><td>30</td>" in page
+    assert (
+        "<td>90</td><td>60</td><td>0</td><td>0</td><td>60.0%</td><td>100.0% (96.0 to 100.0)</td><td>90</td><td>30</td>"
+        in page
+    )
     assert "has forgotten how to answer" in page and "Why SQL and MMLU in chat are wrong" in page
     blocks = report(summary, rows, made_up_manifest(["base", "cfg1"]), SUITES)
     tables = {block.get("label"): block for block in blocks["blocks"]}
-    shown = ["cfg1", "150", "90", "60", "0", "0", "60.0%", "100.0%", "90", "30", "0", "30"]
+    shown = ["cfg1", "150", "90", "60", "0", "0", "60.0%", "100.0% (96.0 to 100.0)", "90", "30", "0", "30"]
     assert tables["mmlu_generated-replies"]["rows"][1] == shown
     assert MMLU_GENERATED.beside and typeset(blocks).startswith(b"%PDF")

@@ -11,6 +11,7 @@ import pytest
 from fixtures.study import looks
 from fixtures.study.looks import base_model_look
 from tests.processes import run_pytest
+from trainer.study.experiment import load_experiment
 from trainer.study.settings import BaseModelSettings
 
 STUDY = """
@@ -141,14 +142,36 @@ def test_recorded_predictions_need_no_model_and_no_gpu(run, places, pytestconfig
 def test_a_base_model_without_its_weights_is_not_there(tmp_path, pytestconfig):
     """A run that was killed, or a server's tokenizer, leaves a folder with a configuration alone."""
     own = pytestconfig.rootpath / "fixtures" / "miniature" / "model"
-    settings = BaseModelSettings(id=str(tmp_path))
+    experiment = load_experiment("miniature").model_copy(update={"base_model": BaseModelSettings(id=str(tmp_path))})
     for name, lacking in (("config.json", "tokenizer.json"), ("tokenizer.json", "model.safetensors")):
         (tmp_path / name).write_bytes((own / name).read_bytes())
-        assert base_model_look(settings, None).found.endswith(f"has no {lacking}")
-    assert not base_model_look(settings, "http://localhost:8000/v1").remedy
+        assert base_model_look(experiment, None).found.endswith(f"has no {lacking}")
+    assert not base_model_look(experiment, "http://localhost:8000/v1").remedy
     shards = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(shards))
     (tmp_path / "model-1.safetensors").touch()
-    assert base_model_look(settings, None).found.endswith("has no model-2.safetensors")
+    assert base_model_look(experiment, None).found.endswith("has no model-2.safetensors")
     (tmp_path / "model-2.safetensors").touch()
-    assert not base_model_look(settings, None).remedy
+    assert not base_model_look(experiment, None).remedy
+
+
+def test_a_base_model_at_a_path_that_is_not_there_is_named(run, tmp_path):
+    """A traceback of the Hub's client, which takes the path for an id."""
+    (tmp_path / "study.toml").write_text(STUDY.replace("someone/model-7b", f"{tmp_path}/nowhere"))
+    _, said, _ = run(f"--experiment={tmp_path}/study.toml", "--adapter=base")
+    ((text, remedy),) = said["base model"]
+    assert f"no folder '{tmp_path}/nowhere', and it is no Hub id" in text and "in [base_model] of" in remedy
+
+
+def test_a_base_model_that_cannot_be_had_ends_a_run_before_its_first_question(pytestconfig, tmp_path):
+    """Each of 1,034 questions asked the Hub for it anew, and was errored: the client had been closed."""
+    text = STUDY.replace("memory_gb = 16\n", "").replace("nowhere/spider.zip", "fixtures/miniature/spider")
+    (tmp_path / "study.toml").write_text(text)
+    command = [f"--experiment={tmp_path}/study.toml", f"--results={tmp_path}/results", "--adapter=base", "-m", "spider"]
+    own = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    for workers in ([], ["-n", "2"]):
+        ended = run_pytest([*command, *workers], cwd=pytestconfig.rootpath, environment=own)
+        assert ended.returncode == pytest.ExitCode.USAGE_ERROR, ended.stdout + ended.stderr
+        (line,) = [line for line in ended.stderr.splitlines() if line.startswith("ERROR: ")]
+        assert "base model 'someone/model-7b' cannot be loaded" in line
+        assert "errored" not in ended.stdout

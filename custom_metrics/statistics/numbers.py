@@ -31,6 +31,12 @@ def whole(fraction: float) -> str:
     return f"{100 * fraction:g}"
 
 
+def whole_points(fraction: float) -> str:
+    """The same with its unit: ``1 point``, ``2.5 points``."""
+    said = whole(fraction)
+    return f"{said} point" if said == "1" else f"{said} points"
+
+
 def relative(percentage: float | None) -> str:
     """A change in per cent of what it was, signed: ``-15.0%``; a dash where there is no number."""
     return NONE if percentage is None else f"{percentage:+.1f}%"

@@ -14,6 +14,7 @@ from fixtures.questions.plugin import BUILT_IN
 from fixtures.questions.spider.error_kinds import ERROR_KINDS
 from fixtures.questions.spider.evidence import evidence
 from fixtures.report.article.command_lines import COLUMNS, command_lines
+from fixtures.report.article.discussion import discussion
 from fixtures.report.article.practice import strength, what_to_watch
 from fixtures.report.article.report import report
 from fixtures.report.article.typesetting import typeset
@@ -113,6 +114,15 @@ def test_the_abstract_of_many_candidates_tells_of_the_one_to_take(told):
     study = {**BASE[0], **{name: range(150) for name in names}}, {**BASE[1], **{name: range(119) for name in names}}
     abstract = report(*told(*study), BUILT_IN)["abstract"]
     assert "Of 6 candidates the tables have the rest." in abstract and "cfg5" not in abstract
+
+
+def test_of_many_candidates_those_that_none_dominates_have_their_sentences(told):
+    right = {f"cfg{n}": (range(100 + 5 * n), range(119)) for n in range(1, 8)}
+    spider, mmlu = ({name: own[side] for name, own in right.items()} for side in (0, 1))
+    summary, rows, manifest = told({**BASE[0], **spider}, {**BASE[1], **mmlu})
+    written = json.dumps(discussion(summary, rows, manifest, BUILT_IN))
+    assert "Relative to the base model, cfg7 changed" in written
+    assert not any(f"Relative to the base model, cfg{n} changed" in written for n in range(1, 7))
 
 
 def test_the_strength_is_that_which_was_asked(told):

@@ -124,6 +124,13 @@ def test_a_change_that_only_few_questions_leave_open_is_not_said_to_take_thousan
         assert (enough(change, SPIDER) == "") is clear
 
 
+@pytest.mark.parametrize(("margin", "said"), [(0.01, "1 point"), (0.02, "2 points"), (0.015, "1.5 points")])
+def test_a_margin_of_one_is_a_point(mmlu, margin, said):
+    change = mmlu({"base": range(120), "cfg1": range(60)}).change("mmlu", "cfg1")
+    assert verdict(change, MMLU, margin).startswith(f"worse by more than the margin of {said}")
+    assert "points points" not in verdict(change, MMLU, margin)
+
+
 def test_one_loss_that_is_undecided_leaves_the_choice_to_the_reader(made_up_study):
     spider = {"base": range(40), "cfg1": range(100), "cfg2": range(160)}
     mmlu = {"base": range(100), "cfg1": [*range(92), *range(120, 127)], "cfg2": range(60)}

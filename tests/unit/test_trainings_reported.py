@@ -27,6 +27,7 @@ CAREFUL = (
 )
 WELL = Curve(steps=80, start=0.6, best=0.1, end=0.1)
 DIVERGED = Curve(steps=80, start=0.6, best=0.1, end=2.6, troubles=[Trouble.DIVERGED])
+SPIKED = Curve(steps=80, start=0.6, best=0.1, highest=2.6, highest_step=23, end=0.1, troubles=[Trouble.SPIKED])
 
 
 @pytest.fixture
@@ -49,6 +50,17 @@ def test_a_training_that_went_wrong_is_part_of_the_verdict_in_every_view(study):
     printed = " ".join(" ".join(line.text for line in summary_lines(summary, rows, BUILT_IN)).split())
     assert CAREFUL in printed
     assert CAREFUL in report_section(summary, rows, manifest, BUILT_IN)
+
+
+def test_a_training_that_spiked_ended_well_and_is_told_of(study):
+    summary, rows, manifest = study(cfg1=SPIKED, cfg2=WELL)
+    said = (
+        "Careful: the training of cfg1 ended well, but it spiked on the way (loss 0.6 at its start, 0.1 at its best, "
+        "2.6 at its highest around step 23, 0.1 at its end). What the model knew before may have suffered in it. Where "
+        "it has, lower learning_rate or raise warmup_steps and train it again."
+    )
+    assert said in recommendation(summary, BUILT_IN)
+    assert '"0.6 to 0.1 (spiked)"' in json.dumps(methodology(summary, rows, manifest, BUILT_IN))
 
 
 def test_the_scales_of_one_adapter_are_one_training(made_up_study):

@@ -86,8 +86,8 @@ class StepReport(TrainerCallback):
                 raise TrainingFailed(self._not_finite(name, logs[name], Path(args.output_dir)))
 
     def _trouble(self) -> str:
-        """What has gone wrong so far, in words."""
-        return explained(judge_curve(self.losses, self.grad_norms, ended=False))
+        """What is going wrong, in words."""
+        return explained(judge_curve(self.losses, self.grad_norms, ended=False), ended=False)
 
     def _left(self, since_start: float) -> str:
         """The time to the end, from the third step on: the first compiles kernels, and tells nothing of the others."""

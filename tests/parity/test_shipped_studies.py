@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fixtures.questions.plugin import BUILT_IN
+from fixtures.questions.plugin import BESIDE, BUILT_IN
 from fixtures.report.study_files import STUDIES
 from fixtures.results.folder import MANIFEST
 from fixtures.results.manifest import AdapterRecord, Manifest
@@ -20,21 +20,21 @@ from trainer.study.experiment import load_experiment
 pytestmark = pytest.mark.parity
 
 SHIPPED = sorted(path.parent for path in STUDIES.glob(f"*/{MANIFEST}"))
+SUITES = (*BUILT_IN, *BESIDE)
 SYSTEMS = ("codes-7b", "dail-sql-gpt4")
 LISTED = {"flips": [], "disagreements": [], "replayed": None}
 
 
 def replayed(study: ShippedStudy, parity_data) -> Summary:
-    suites = [suite for suite in BUILT_IN if suite.name in study.manifest.chosen]
+    suites = [suite for suite in SUITES if suite.name in study.manifest.chosen]
     sources = {suite.name: str(parity_data.folder / suite.name) for suite in suites}
     questions = opened(with_sources(study.experiment, suites, sources), study.manifest.options, suites)
-    return replay(study, BUILT_IN, questions, list(study.manifest.adapters))[0]
+    return replay(study, SUITES, questions, list(study.manifest.adapters))[0]
 
 
-@pytest.mark.skipif(not SHIPPED, reason="no study is shipped")
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
 def test_a_shipped_study_is_what_its_answers_say(folder, parity_data):
-    study = read_study(folder, BUILT_IN)
+    study = read_study(folder, SUITES)
     found = replayed(study, parity_data)
     assert (found.replayed.differing, found.replayed.moved) == ([], [])
     assert found.model_copy(update=LISTED) == study.summary

@@ -1,7 +1,7 @@
 """A GGUF file as a folder of the form that all other base models have, made once and kept in the Hub's assets cache.
 
 Transformers' own reader converts it: 22 s of processor time for SmolLM2's 135M parameters, and 0.2 s when it is read
-again; 1.5B took three minutes on 16 cores. The outline alone takes 2 s, where that reader would go through the
+again; 1.5B took 91 s on two cores. The outline alone takes 2 s, where that reader would go through the
 vocabulary several times in 24.
 What is made is filed under a hash of the file and the version of Transformers. ``HF_ASSETS_CACHE`` says where.
 """

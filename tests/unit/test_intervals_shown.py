@@ -50,6 +50,16 @@ def test_the_terminal_has_the_interval_of_every_change(study):
         assert f"{points(change.difference)} {interval(change.low, change.high, signed=True)}" in text, change.adapter
 
 
+def test_no_column_of_the_table_touches_the_next(study):
+    summary, rows, _ = study
+    lines = [line.text for line in summary_lines(summary, rows, BUILT_IN)]
+    heads = [line for line in lines if line.startswith("  adapter")]
+    assert heads and all(len(line) <= 80 for line in heads)
+    assert {word for line in heads for word in re.split(r"\s+(?!interval)", line.strip())} == {
+        "adapter", "n", "right", "errored", "accuracy", "95% interval", "change",
+    }  # fmt: skip
+
+
 def test_accuracies_by_other_conventions_have_intervals_of_their_own(study):
     summary, rows, manifest = study
     page, paper = Page(report_section(*study, BUILT_IN)).text, json.dumps(report(*study, BUILT_IN))

@@ -33,7 +33,7 @@ def test_a_run_writes_the_paper_and_the_result_files_give_the_same_one(run, tmp_
     assert again.read_bytes() == first.read_bytes()
     text = " ".join("".join(page.extract_text() for page in pypdf.PdfReader(first).pages).split())
     assert "The answers were recorded elsewhere" in text
-    assert "No answers to MMLU, so the cost is not known." in text
+    assert "Predictions recorded elsewhere, judged by execution" in text and "or a cost, they say nothing." in text
     # Both queries were run again for their rows; how they were asked for is not known.
     assert "Gold rows (" in text and "Predicted rows (1,) Class" in text
     assert "CREATE TABLE" not in text and "Write one SQLite query" not in text and "Base model" not in text

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from fixtures.adapters.adapter import Adapter
-from tests.bench.llama_3_8b import LLAMA_3_8B, PARAMETERS_A_TOKEN
+from tests.bench.llama_3_8b import ENDING, LLAMA_3_8B, MOST, PARAMETERS_A_TOKEN, QUESTIONS, like_spider
 from trainer.mmlu.selection import choose_questions
 from trainer.mmlu.sources import open_mmlu
 from trainer.prompts import LETTERS, Prompt, mmlu_text
@@ -158,16 +158,12 @@ def test_mmlu_on_a_gpu(gpu_engine, capsys):
         print(f"counted floor {150 / floor:.0f}/s; changed from batch 1 to 64: {changed_letters(gpu_engine, prompts)}")
 
 
-QUESTIONS, MOST, PLAINLY = 512, 256, 64
-ENDING = 100_000  # the token that ends a planted reply; those above it count down to it
+PLAINLY = 64
 
 
 @pytest.fixture
 def planted(gpu_engine):
-    """Replies as long as prompts' last tokens say: ``ENDING + n`` is followed by ``ENDING + n - 1``, whoever computes.
-
-    Prompts as token ids, of SQL's lengths: behind 20 schemas of 330 tokens, 150 to 600 own ones.
-    """
+    """Replies as long as prompts' last tokens say: ``ENDING + n`` is followed by ``ENDING + n - 1``, by whomever."""
     import torch
 
     model, seen = gpu_engine.models.base, {}
@@ -185,17 +181,7 @@ def planted(gpu_engine):
         model.get_input_embeddings().register_forward_pre_hook(lambda _, given: seen.update(ids=given[0])),
         model.get_output_embeddings().register_forward_hook(say),
     ]
-    rng = random.Random(0)
-    schemas = [[rng.randrange(10, ENDING) for _ in range(330)] for _ in range(20)]
-    # The lengths of Spider's gold queries, and some replies that find no end.
-    lengths = [
-        MOST if rng.random() < 0.02 else max(3, min(MOST, int(rng.lognormvariate(3.33, 0.55))))
-        for _ in range(QUESTIONS)
-    ]
-    prompts = []
-    for place, length in enumerate(lengths):
-        own = [rng.randrange(10, ENDING) for _ in range(rng.randint(149, 599))]
-        prompts.append([*schemas[place * 20 // QUESTIONS], *own, ENDING + length])
+    prompts, lengths = like_spider()
     yield prompts, lengths
     for hook in hooks:
         hook.remove()

@@ -20,6 +20,7 @@ import pytest
 
 from tests.bench.test_engine import matrix_rate
 from tests.bench.test_seconds_around import OWN
+from trainer.machine.gpus import visible_gpus
 from trainer.run import lora_run
 from trainer.study.experiment import load_experiment
 from trainer.study.settings import REPOSITORY
@@ -135,13 +136,12 @@ def show(capsys, name: str, start: float, found: dict) -> None:
 
 
 @contextmanager
-def vllm(study, adapters: dict[str, Path], folder: Path, *arguments: str):
+def vllm(model: str, dtype: str, adapters: dict[str, Path], folder: Path, *arguments: str):
     """A vLLM with base and ``adapters``; gives the seconds until it is up."""
     import httpx2
 
-    model = study.base_model
-    command = [*shlex.split(os.environ["TEXT_TO_SQL_BENCH_VLLM"]), "serve", model.id, "--served-model-name", model.id]
-    command += ["--port", str(PORT), "--dtype", model.dtype, "--max-model-len", "4096", "--max-logprobs", "20"]
+    command = [*shlex.split(os.environ["TEXT_TO_SQL_BENCH_VLLM"]), "serve", model, "--served-model-name", model]
+    command += ["--port", str(PORT), "--dtype", dtype, "--max-model-len", "4096", "--max-logprobs", "20"]
     if adapters:
         command += ["--enable-lora", "--max-lora-rank", "64", "--max-loras", str(len(adapters)), "--lora-modules"]
         command += [f"{name}={path}" for name, path in adapters.items()]
@@ -171,7 +171,7 @@ def test_whole_study(study, folder, adapters, capsys):
     show(capsys, "ours", 0.0, ours)
     if "TEXT_TO_SQL_BENCH_VLLM" not in os.environ:
         return
-    with vllm(study, adapters, folder) as start:
+    with vllm(study.base_model.id, study.base_model.dtype, adapters, folder) as start:
         theirs = asked(study, folder, adapters, "vllm", f"--engine=http://localhost:{PORT}/v1")
     show(capsys, "vLLM", start, theirs)
     differ = sum(theirs["replies"][key] != reply for key, reply in ours["replies"].items())
@@ -180,7 +180,7 @@ def test_whole_study(study, folder, adapters, capsys):
 
 
 def test_cost_grows(study, folder, adapters, capsys):
-    """One, two, four, eight adapters (some are copies), and 150, 1,500, 14,042 questions of MMLU."""
+    """One, two, four, eight adapters (some are copies), 150, 1,500, 14,042 questions of MMLU; one GPU, and two."""
     for count in (1, 2, 4, 8):
         some = {f"a{n}": list(adapters.values())[n % 4] for n in range(count)}
         some = {name: shutil.copytree(path, folder / "many" / name, dirs_exist_ok=True) for name, path in some.items()}
@@ -189,6 +189,10 @@ def test_cost_grows(study, folder, adapters, capsys):
         wanted = ["--mmlu-subjects=stem,humanities,social_sciences,other" if each == "all" else "--mmlu-subjects=all"]
         wanted += [f"--mmlu-per-category={each}", "-m", "mmlu"]
         show(capsys, f"{each} a category", 0.0, asked(study, folder, {}, "grown", *wanted))
+    if len(visible_gpus()) > 1:
+        four = {name: folder / "many" / name for name in ("a0", "a1", "a2", "a3")}
+        show(capsys, "4 + base, two GPUs", 0.0, asked(study, folder, four, "grown", "-n", "2"))
+        show(capsys, "all, two GPUs", 0.0, asked(study, folder, {}, "grown", *wanted, "-n", "2"))
 
 
 def test_steady_state(study, folder, adapters, capsys):

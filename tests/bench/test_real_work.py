@@ -117,7 +117,8 @@ def asked(study, folder: Path, adapters: dict[str, Path], name: str, *arguments:
         whole = time.perf_counter() - began
     (folder / f"{name}.log").write_text(ended.stdout + ended.stderr)
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
-    scores = [json.loads(line) for line in (results / study.name / "scores.jsonl").read_text().splitlines()]
+    with (results / study.name / "scores.jsonl").open(encoding="utf-8") as lines:
+        scores = list(map(json.loads, lines))
     return {
         "whole": whole,
         "answering": float((probe / name).read_text()),

@@ -204,11 +204,11 @@ def test_a_failure_before_the_first_checkpoint_leaves_nothing(train, experiment_
 
 @pytest.mark.slow
 def test_a_full_disk_is_said_and_the_checkpoint_before_kept(long_experiment, stopped_copy):
-    """No file above 20 kB may be written: the next checkpoint's optimizer is larger."""
+    """No file above 5 kB may be written: the next checkpoint's optimizer is larger."""
     results, checkpoints = stopped_copy
 
     def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
 
     with start(long_experiment, results, preexec_fn=limited) as process:
         _, error = process.communicate(timeout=120)

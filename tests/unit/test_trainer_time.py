@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.tiny_training import changed
 from tests.unit.test_trainer_memory import run_with, steps
 from trainer.training.passes import Passes
 
@@ -100,3 +101,46 @@ def test_the_compiler_is_where_it_is_imported_from():
     from trainer.machine import compiler
 
     assert all(map(find_spec, compiler._MODULES))
+
+
+@pytest.mark.parametrize(("step_s", "save_s", "written"), [(0.1, 0.0, 19), (0.1, 0.5, 1), (10.0, 0.5, 19), (1.0, 0.5, 4)])
+def test_checkpoints_take_a_fiftieth_of_the_time(monkeypatch, step_s, save_s, written):
+    """Of twenty that are planned over 100 steps, the last of which is none: the adapter itself comes next."""
+    from trainer.keeping import checkpoints
+
+    now, steps = [0.0], []
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
+    spare, args = checkpoints.SpareCheckpoints(), SimpleNamespace(world_size=1)
+    for step in range(1, 100):
+        now[0] += step_s
+        control = SimpleNamespace(should_save=step % 5 == 0)
+        spare.on_step_end(args, None, control)
+        if control.should_save:
+            now[0] += save_s
+            spare.on_save(args, None, control)
+            steps.append(step)
+    assert len(steps) == written and steps[0] == 5
+    first = save_s  # whose time nobody knows before
+    assert len(steps) * save_s - first <= 0.02 * now[0]
+
+
+def test_a_checkpoint_that_was_asked_for_is_written(train, experiment_file, tmp_path, monkeypatch):
+    """By its number of steps, though it takes longer than the training; and no tokenizer is in any."""
+    from trainer.keeping import checkpoints
+
+    kept = []
+    monkeypatch.setattr(checkpoints, "_SHARE", 1e-9)
+    plain = checkpoints.MarkCheckpoints.on_save
+
+    def noted(self, args, state, control, **given):
+        plain(self, args, state, control, **given)
+        folder = checkpoints.last_checkpoint(tmp_path / "tiny" / "adapters" / "cfg1-seed42-n8.unfinished")
+        kept.append((folder.name, sorted(path.name for path in folder.glob("*token*"))))
+
+    monkeypatch.setattr(checkpoints.MarkCheckpoints, "on_save", noted)
+    eight = changed(experiment_file, tmp_path, "epochs = 2", "epochs = 8")
+    assert train("cfg1", "--checkpoint-steps", "2", results=tmp_path, experiment=eight)[0] == 0
+    assert kept == [("checkpoint-2", []), ("checkpoint-4", []), ("checkpoint-6", [])]
+    kept.clear()
+    assert train("cfg1", "--overwrite", results=tmp_path, experiment=eight)[0] == 0
+    assert kept == [("checkpoint-1", [])]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from trainer.keeping.checkpoints import MarkCheckpoints, StopOnSignal, last_checkpoint
+from trainer.keeping.checkpoints import MarkCheckpoints, SpareCheckpoints, StopOnSignal, last_checkpoint
 from trainer.keeping.record import write_run_record
 from trainer.keeping.state import TrainingStopped
 from trainer.keeping.unfinished import unfinished_adapter
@@ -137,6 +137,8 @@ def _memory_explained(run: LoraRun, passes: Passes) -> Iterator[None]:
 def _run_to_the_end(trainer: RowTrainer, checkpoint: Path | None, run: LoraRun) -> int | None:
     """Train on from ``checkpoint``, if any; as ``_train``. Raises TrainingStopped before the last step."""
     stop = StopOnSignal()
+    if not run.conduct.checkpoint_steps:
+        trainer.add_callback(SpareCheckpoints())
     trainer.add_callback(stop)
     trainer.add_callback(MarkCheckpoints())
     try:

@@ -167,6 +167,7 @@ def build_trainer(
         peft_config=_lora_config(run),
         callbacks=[report, *([SaveAdapters(folder, run.conduct.save_steps)] if run.conduct.save_steps else [])],
     )
+    trainer.processing_class = None  # or every checkpoint has the tokenizer
     trainer.shapes = tuple(shapes)
     if run.replay or run.settings.kl_weight:
         trainer.kl_weight = run.settings.kl_weight

@@ -71,6 +71,11 @@ def _timed(
     ends = [0.0]
 
     class Clock(TrainerCallback):
+        def on_pre_optimizer_step(self, args, state, control, **_):
+            # What Python does meanwhile is longer than few layers take, and would hide how long each of them does.
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+
         def on_step_end(self, args, state, control, **_):
             if torch.cuda.is_available():
                 torch.cuda.synchronize()

@@ -185,7 +185,7 @@ def _add_how_it_is_conducted(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=0,
         metavar="N",
-        help="write a checkpoint to go on from every N steps (default: twenty in all)",
+        help="write a checkpoint to go on from every N steps (default: twenty, or fewer)",
     )
     parser.add_argument(
         "--report-to",

@@ -42,7 +42,7 @@ class Conduct:
     """How a training is carried out, which does not decide what comes of it."""
 
     save_steps: int = 0  # keep the adapter of every so many steps; 0: of the last only
-    checkpoint_steps: int = 0  # write a checkpoint to go on from every so many steps; 0: twenty in all
+    checkpoint_steps: int = 0  # write a checkpoint to go on from every so many steps; 0: twenty in all, or fewer
     report_to: str = "none"  # what else follows the loss, by transformers' name for it
     gpu_memory_gb: float | None = None  # of every GPU; None: what is free
 

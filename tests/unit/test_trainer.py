@@ -83,6 +83,12 @@ def test_the_same_seed_gives_the_same_adapter(train, trained):
     assert files[0] == files[1]
 
 
+def test_an_adapter_is_one_file_whichever_process_writes_it(trained):
+    """Its hash is part of what answers are kept under; the modules are a set, whose order is each process's own."""
+    modules = json.loads((trained / "cfg2-seed42-n8" / "adapter_config.json").read_text())["target_modules"]
+    assert len(modules) > 4 and modules == sorted(modules)
+
+
 def test_another_seed_gives_another_adapter(train, trained):
     _, adapters = train("cfg1:7")
     other, first = record_of(adapters / "cfg1-seed7-n8"), record_of(trained / "cfg1-seed42-n8")

@@ -174,7 +174,10 @@ def build_trainer(
         trainer.parts = LossParts(steps, run.settings.kl_weight, run.settings.kl_on)
     trainer.remove_callback(PrinterCallback)
     _settle_dtypes(trainer.model, compute_dtype(run.base_model))
-    trainer.model.peft_config["default"].base_model_name_or_path = run.base_model.id
+    config = trainer.model.peft_config["default"]
+    config.base_model_name_or_path = run.base_model.id
+    # PEFT has a set, which each process would write in another order: the same adapter, and another file.
+    config.target_modules = sorted(config.target_modules)
     return trainer
 
 

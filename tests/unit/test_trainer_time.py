@@ -103,7 +103,9 @@ def test_the_compiler_is_where_it_is_imported_from():
     assert all(map(find_spec, compiler._MODULES))
 
 
-@pytest.mark.parametrize(("step_s", "save_s", "written"), [(0.1, 0.0, 19), (0.1, 0.5, 1), (10.0, 0.5, 19), (1.0, 0.5, 4)])
+@pytest.mark.parametrize(
+    ("step_s", "save_s", "written"), [(0.1, 0.0, 19), (0.1, 0.5, 1), (10.0, 0.5, 19), (1.0, 0.5, 4)]
+)
 def test_checkpoints_take_a_fiftieth_of_the_time(monkeypatch, step_s, save_s, written):
     """Of twenty that are planned over 100 steps, the last of which is none: the adapter itself comes next."""
     from trainer.keeping import checkpoints

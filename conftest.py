@@ -14,6 +14,7 @@ pytest_plugins = [
     "fixtures.study.training",
     "fixtures.answers.scheduling",
     "fixtures.answers.plugin",
+    "fixtures.scores.ahead",
     "fixtures.scores.plugin",
     "fixtures.scores.captured_logs",
     "fixtures.scores.settled_objects",

@@ -76,8 +76,12 @@ def cloze_task(asked: Sequence[tuple[MmluQuestion, str]]) -> dict:
 def run_harness(model: "HFLM", tasks: list[dict], num_shots: int) -> dict[str, Scored]:
     """Every question's result, by its id."""
     from lm_eval import simple_evaluate
+    from lm_eval.tasks import TaskManager
 
-    found = simple_evaluate(model, tasks=tasks, num_fewshot=num_shots, bootstrap_iters=0, log_samples=True)
+    # The tasks are given whole: those of its package, 14,000 files, need not be read each time.
+    manager = TaskManager(include_defaults=False)
+    settings = {"num_fewshot": num_shots, "bootstrap_iters": 0, "log_samples": True}
+    found = simple_evaluate(model, tasks=tasks, task_manager=manager, **settings)
     return {
         sample["doc"]["id"]: Scored(
             sample["arguments"][0][0],

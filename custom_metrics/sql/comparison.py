@@ -20,7 +20,10 @@ def assignment_equal(gold_rows: Rows, predicted_rows: Rows) -> bool:
     >>> assignment_equal([(1, "a")], [("a", 1)])
     False
     """
-    return len(gold_rows) == len(predicted_rows) and Counter(gold_rows) == Counter(predicted_rows)
+    # As dicts: two Counters compare in Python, row by row and both ways.
+    return gold_rows == predicted_rows or (
+        len(gold_rows) == len(predicted_rows) and dict.__eq__(Counter(gold_rows), Counter(predicted_rows))
+    )
 
 
 def bird_equal(gold_rows: Rows, predicted_rows: Rows) -> bool:
@@ -29,7 +32,7 @@ def bird_equal(gold_rows: Rows, predicted_rows: Rows) -> bool:
     >>> bird_equal([(1,), (1,)], [(1,)])
     True
     """
-    return set(gold_rows) == set(predicted_rows)
+    return gold_rows == predicted_rows or set(gold_rows) == set(predicted_rows)
 
 
 def official_equal(gold_rows: Rows, predicted_rows: Rows, *, ordered: bool) -> bool:

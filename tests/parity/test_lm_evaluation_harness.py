@@ -79,7 +79,7 @@ def model_folder(spelling, prompts, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def harness(model_folder):
     with no_network():
-        yield load_harness(model_folder, batch_size=4)
+        yield load_harness(model_folder, batch_size=1)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,10 @@
 """What is kept from one run to the next: found under all that it comes from, and done without where it is broken."""
 
+import multiprocessing
+import os
 import sqlite3
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +13,7 @@ from custom_metrics.sql.verdict import gold_result, judge_reply, judge_sql
 from fixtures.questions.spider import kept as spider_kept
 from fixtures.questions.spider.kept import kept_hardness, kept_run
 from fixtures.store import kept as store_kept
-from fixtures.store.kept import Kept, code_version
+from fixtures.store.kept import Kept, code_version, let_go
 
 
 @pytest.fixture
@@ -36,6 +39,27 @@ def test_two_processes_at_once_lose_nothing(file):
     one.close()
     two.close()
     assert [Kept(file).get(name) for name in ("one", "two")] == [1, 2]
+
+
+def test_no_file_is_open_where_a_process_forks_and_each_side_goes_on_with_its_own(file):
+    """SQLite's locks know no fork; what a forked process found would be lost, as nothing runs at its exit."""
+    one = Kept(file)
+    one.put(1, "before")
+    let_go()
+    assert str(file) not in map(os.path.realpath, Path("/proc/self/fd").iterdir())
+
+    def other():
+        one.put(one.get("before") + 1, "forked")
+        let_go()
+
+    process = multiprocessing.get_context("fork").Process(target=other)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    assert [one.get(name) for name in ("before", "forked")] == [1, 2]
+    one.close()
+    let_go()
+    assert one.get("before") is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"no database at all" * 400], ids=["empty", "other"])

@@ -4,11 +4,26 @@ import html
 import json
 import os
 import shutil
+import sqlite3
 
 import pytest
 
 from fixtures.store.answer_store import AnswerStore
 from tests.processes import run_pytest
+
+# A machine of so many processors, and what is there at the end: objects that are not searched for garbage.
+TOLD = """
+import gc, os
+
+from fixtures.store.kept import let_go
+
+os.cpu_count = lambda: int(os.environ["PROCESSORS"])
+
+
+def pytest_sessionfinish():
+    print("settled:", gc.get_freeze_count() > 10_000, gc.isenabled())
+    let_go()  # these runs end without what runs at exit
+"""
 
 
 @pytest.fixture
@@ -47,6 +62,20 @@ def test_a_study_is_replayed_by_its_name_and_from_a_file(run, shipped, tmp_path,
     ended = run(f"--replay-from={named}", "-m", "mmlu")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "no model is loaded" in ended.stdout and (results(tmp_path) / "summary.json").is_file()
+
+
+def test_what_several_processes_judge_is_kept_by_all_and_settled(run, tmp_path, monkeypatch):
+    (tmp_path / "told.py").write_text(TOLD)
+    found = []
+    for processors in (1, 2):
+        monkeypatch.setenv("PROCESSORS", str(processors))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache{processors}"))
+        ended = run("-o", f"pythonpath=. {tmp_path}", "-s", "-p", "told", "--replay", "--adapter=base", "-m", "spider")
+        assert ended.returncode == 0 and "settled: True True" in ended.stdout, ended.stdout + ended.stderr
+        with sqlite3.connect(tmp_path / f"cache{processors}" / "text-to-sql-evaluation" / "kept.sqlite") as connection:
+            found.append({key for (key,) in connection.execute("SELECT key FROM kept")})
+        connection.close()
+    assert found[0] == found[1] != set()
 
 
 def results(tmp_path):

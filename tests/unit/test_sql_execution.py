@@ -109,6 +109,33 @@ def test_ctrl_c_is_no_crash_on_any_python(tiny_database, hiding_marshal):
     test_an_interrupted_wait_leaves_no_answer_behind(tiny_database)
 
 
+COUNTING = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 1000000) SELECT count(*) FROM n"
+
+
+def held_up(seconds: float | None) -> None:
+    """Give the sandbox no processor from soon on, as on a machine that does other things; None: for good."""
+    pid = sql_execution._sandbox._process.pid
+    threading.Timer(0.02, os.kill, (pid, signal.SIGSTOP)).start()
+    if seconds is not None:
+        threading.Timer(seconds, os.kill, (pid, signal.SIGCONT)).start()
+
+
+@pytest.mark.parametrize("num_columns", [None, 1], ids=["gold", "predicted"])
+def test_waiting_for_a_processor_is_not_counted_as_a_querys_time(num_columns, tiny_database):
+    """It takes some tenth of a second; by the clock its limit and the grace are over when it goes on."""
+    run_query(tiny_database, "SELECT 1")
+    held_up(1.3)
+    assert run_query(tiny_database, COUNTING, timeout_s=0.7, num_columns=num_columns).rows == [(1_000_000,)]
+
+
+def test_a_query_that_gets_no_processor_at_all_ends(tiny_database):
+    run_query(tiny_database, "SELECT 1")
+    held_up(None)
+    start = time.monotonic()
+    assert error_kind(tiny_database, ENDLESS_CTE, timeout_s=0.3) == "time limit"
+    assert time.monotonic() - start < 4 * 0.3 + 2
+
+
 def test_a_statement_without_an_end_to_its_preparation_is_stopped(tiny_database):
     start = time.monotonic()
     assert error_kind(tiny_database, ENDLESS_PREPARATION, timeout_s=2) in ("memory", "time limit")

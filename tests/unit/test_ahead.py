@@ -17,7 +17,10 @@ from fixtures.scores.ahead import _judging_ahead
 from fixtures.study.study import Places, Study
 from fixtures.study.tasks import Task
 from tests.processes import run_pytest
+from tests.vllm_stub import VllmStub
 from trainer.prompts import Prompt
+from trainer.study.base_model import load_tokenizer
+from trainer.study.experiment import load_experiment
 
 SPIDER = Path(__file__).parents[2] / "fixtures" / "miniature" / "spider"
 ENDLESS_CTE = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
@@ -58,10 +61,10 @@ def evaluated(pytestconfig, tmp_path):
     recorded.write_text("".join(f"{WRONG.get(index, sql)}\n" for index, sql in enumerate(gold)))
     (tmp_path / "counted.py").write_text(COUNTED)
 
-    def run(name, processors, *arguments):
+    def run(name, processors, *arguments, adapter=recorded):
         root, results = pytestconfig.rootpath, tmp_path / name
         own = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{root}", "PROCESSORS": str(processors)}
-        asked = ["-m", "spider", f"--adapter={recorded}", f"--results={results}", *arguments]
+        asked = ["-m", "spider", f"--adapter={adapter}", f"--results={results}", *arguments]
         ended = run_pytest(
             ["-o", f"pythonpath=. {tmp_path}", "-s", "-p", "counted", *asked],
             cwd=root,
@@ -90,6 +93,31 @@ def kept_keys(results):
         keys = {key for (key,) in connection.execute("SELECT key FROM kept")}
     connection.close()
     return keys
+
+
+@pytest.fixture(scope="module")
+def server():
+    """One that replies at once, rightly, wrongly or with no SQL, to each prompt its own."""
+    gold = [entry["query"] for entry in json.loads((SPIDER / "dev.json").read_text())]
+    tokenizer = load_tokenizer(load_experiment("miniature").base_model)
+    said = [tokenizer(sql, add_special_tokens=False)["input_ids"] for sql in (*gold[:3], *WRONG.values())]
+    name = load_experiment("miniature").base_model.id
+    stub = VllmStub(tokenizer, lambda request: (said[sum(request["prompt"]) % len(said)], None), models=[name])
+    yield stub
+    stub.stop()
+
+
+def test_what_a_server_answers_is_judged_while_it_goes_on(evaluated, server):
+    """And not for a second time where it is kept, once somebody has it."""
+    asked = {"adapter": "base"}
+    said, alone = evaluated("alone", 1, f"--engine={server.url}", **asked)
+    assert "judged here: 200" in said
+    said, ahead = evaluated("ahead", 2, f"--engine={server.url}", **asked)
+    assert "judged here: 0" in said
+    rows = (ahead / "scores.jsonl").read_bytes()
+    assert rows == (alone / "scores.jsonl").read_bytes() and rows.count(b'"assignment": 1') > 0
+    said, ahead = evaluated("ahead", 2, f"--engine={server.url}", **asked)
+    assert "judged here: 200" in said and (ahead / "scores.jsonl").read_bytes() == rows
 
 
 @pytest.mark.parametrize(
@@ -127,10 +155,10 @@ def raising(error):
 
 @pytest.fixture
 def ahead(tmp_path):
-    """``ahead(**doing)``: what a study of 300 recorded answers is judged by ahead, and its tasks."""
-    adapter = Adapter("file.sql", "file", "recorded")
+    """``ahead(kind, **doing)``: what a study of 300 answers, recorded ones, is judged by ahead, and its tasks."""
 
-    def start(**doing):
+    def start(kind="recorded", **doing):
+        adapter = Adapter("file.sql", "file", kind)
         places = Places(tmp_path, tmp_path, tmp_path / "results")
         study = Study(None, (), {"made": Questions(**doing)}, (adapter,), places)
         suite, asked = SimpleNamespace(name="made"), [SimpleNamespace(id=f"q{number}") for number in range(300)]
@@ -162,6 +190,26 @@ def test_a_process_that_ends_leaves_the_rest_to_the_tests(broken, ahead):
     judging, tasks = ahead(q7=broken)
     with judging as found:
         assert all(found.found(task) is None for task in tasks[7:])
+
+
+def test_answers_are_judged_as_they_are_given(ahead):
+    judging, tasks = ahead("folder")
+    with judging as found:
+        assert found.found(tasks[0]) is None  # not answered yet
+        for task in tasks[200:150:-1]:
+            found.judge(task, {"sql": f"y {task.question.id}"})
+        assert [found.found(task) for task in tasks[180:200]] == [f"q{n} y q{n}" for n in range(180, 200)]
+        assert found.found(tasks[150]) is found.found(tasks[199]) is None
+
+
+def test_a_process_that_ends_while_answers_are_given_leaves_them_to_the_tests(ahead):
+    judging, tasks = ahead("folder", q7=lambda: os._exit(1))
+    with judging as found:
+        for task in tasks:
+            found.judge(task, {"sql": "y" * 5_000})
+        assert all(found.found(task) is None for task in tasks[7:])
+        found.judge(tasks[8], {"sql": ""})
+        assert found.found(tasks[8]) is None
 
 
 def test_the_process_is_not_held_up_by_a_reader_that_is_behind(ahead, tmp_path):

@@ -130,7 +130,7 @@ def test_scale_0_takes_what_the_base_has_said_and_asks_the_rest(tmp_path):
     asking = Asking(max_samples=4, check_batches=4)
     study = Study(experiment, (MMLU,), {"mmlu": MMLU.open(experiment, {})}, adapters, places, asking)
     store, engine, tasks = AnswerStore(places.answers), CountingEngine(), study.tasks(MMLU)
-    answers = Answers(study, store, Claims(places.claims), remaining=tasks, shown=nullcontext)
+    answers = Answers(study, store, Claims(places.claims), remaining=tasks, shown=nullcontext, filed=lambda *_: None)
     base, silent, half = tasks[:4], tasks[4:8], tasks[8:]
     for batch in (base[:3], silent, half):
         for task in batch:

@@ -25,19 +25,26 @@ from fixtures.results.types import Summary
 from trainer.study.experiment import load_experiment
 
 VARIABLE = "TEXT_TO_SQL_PARITY_DATA"
-# Files that take a minute or more. Workers get whole files (--dist loadfile): the long ones go first, so that none is
-# left to one worker at the end while the other has nothing to do.
+# Files that take half a minute or more, the longest first. Workers get whole files (--dist loadfile): the long ones go
+# first, so that none is left to one worker at the end while the other has nothing to do.
 LONG_FILES = (
-    "test_endpoint_runs.py",
     "test_lm_evaluation_harness.py",
-    "test_real_weights.py",
-    "test_model_runs.py",
-    "test_trainer_resume.py",
-    "test_evaluation_runs.py",
     "test_batch_independence.py",
+    "test_real_weights.py",
+    "test_trainer_resume.py",
+    "test_model_runs.py",
+    "test_endpoint_runs.py",
     "test_colab_notebook.py",
+    "test_template_runs.py",
+    "test_prompt_runs.py",
+    "test_architectures.py",
+    "test_trade_off.py",
     "test_two_runs.py",
+    "test_mmlu_generated.py",
+    "test_evaluation_runs.py",
+    "test_official_evaluator.py",
     "test_html_report.py",
+    "test_html_opened.py",
     "test_html_browser.py",
 )
 _TOTALS = {"spider": 200, "mmlu": 150}

@@ -1,8 +1,10 @@
 """What tests of several folders stand on: real data, which is not part of the product, and results made up."""
 
+import gc
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,21 +27,31 @@ from fixtures.results.types import Summary
 from trainer.study.experiment import load_experiment
 
 VARIABLE = "TEXT_TO_SQL_PARITY_DATA"
-# Files that take a minute or more. Workers get whole files (--dist loadfile): the long ones go first, so that none is
-# left to one worker at the end while the other has nothing to do.
+# Files that take half a minute or more, the longest first. Workers get whole files (--dist loadfile): the long ones go
+# first, so that none is left to one worker at the end while the other has nothing to do.
 LONG_FILES = (
-    "test_endpoint_runs.py",
     "test_lm_evaluation_harness.py",
-    "test_real_weights.py",
-    "test_model_runs.py",
-    "test_trainer_resume.py",
-    "test_evaluation_runs.py",
     "test_batch_independence.py",
+    "test_real_weights.py",
+    "test_trainer_resume.py",
+    "test_model_runs.py",
+    "test_endpoint_runs.py",
     "test_colab_notebook.py",
+    "test_template_runs.py",
+    "test_prompt_runs.py",
+    "test_architectures.py",
+    "test_trade_off.py",
     "test_two_runs.py",
+    "test_mmlu_generated.py",
+    "test_evaluation_runs.py",
+    "test_official_evaluator.py",
     "test_html_report.py",
+    "test_html_opened.py",
     "test_html_browser.py",
 )
+# Imported when a test first needs them, hundreds of thousands of objects each.
+LARGE_LIBRARIES = ("transformers.modeling_utils", "peft", "trl", "deepeval.metrics", "lm_eval")
+_settled: set[str] = set()
 _TOTALS = {"spider": 200, "mmlu": 150}
 
 
@@ -51,6 +63,26 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: place for place, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    _settle("collection")
+
+
+def pytest_runtest_setup() -> None:
+    _settle(*(name for name in LARGE_LIBRARIES if name in sys.modules))
+
+
+def _settle(*what: str) -> None:
+    """Not search again and again for garbage what stays: with each model that is loaded the collector goes through all.
+
+    That takes a second with thousands of tests and large libraries, and hundreds of models are loaded.
+    """
+    if not _settled.issuperset(what):
+        _settled.update(what)
+        gc.collect()
+        gc.freeze()
 
 
 @dataclass(frozen=True)

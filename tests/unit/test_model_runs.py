@@ -114,7 +114,7 @@ def test_a_replay_errors_what_was_never_answered(run, workers):
 
 def test_two_workers_answer_as_one_does(run, tmp_path):
     """Same replies, letters and verdicts, log-likelihoods within 1e-4, generated afresh by each."""
-    arguments = ["-m", "spider or mmlu", "--max-samples=20", "--batch-size=8"]
+    arguments = ["-m", "spider or mmlu", "--max-samples=10", "--batch-size=4"]
     assert run(*arguments).returncode == 0
     alone = [json.loads(line) for line in scores(tmp_path).splitlines()]
     (tmp_path / "results").rename(tmp_path / "earlier")

@@ -1,8 +1,10 @@
 """What tests of several folders stand on: real data, which is not part of the product, and results made up."""
 
+import gc
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from fixtures.results.points import Point
 from fixtures.results.score_sets import ScoreSet
 from fixtures.results.summary import summarise
 from fixtures.results.types import Summary
+from fixtures.study.tasks import task_of
 from trainer.study.experiment import load_experiment
 
 VARIABLE = "TEXT_TO_SQL_PARITY_DATA"
@@ -47,6 +50,9 @@ LONG_FILES = (
     "test_html_opened.py",
     "test_html_browser.py",
 )
+# Imported when a test first needs them, hundreds of thousands of objects each.
+LARGE_LIBRARIES = ("transformers.modeling_utils", "peft", "trl", "deepeval.metrics", "lm_eval")
+_settled: set[str] = set()
 _TOTALS = {"spider": 200, "mmlu": 150}
 
 
@@ -58,6 +64,29 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: place for place, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # What an evaluation settles is the product's own, and no conftest of the suite's tests may change it.
+    if session.items and all(task_of(item) is None for item in session.items):
+        _settle("collection")
+
+
+def pytest_runtest_setup() -> None:
+    if _settled:
+        _settle(*(name for name in LARGE_LIBRARIES if name in sys.modules))
+
+
+def _settle(*what: str) -> None:
+    """Not search again and again for garbage what stays: with each model that is loaded the collector goes through all.
+
+    That takes a second with thousands of tests and large libraries, and hundreds of models are loaded.
+    """
+    if not _settled.issuperset(what):
+        _settled.update(what)
+        gc.collect()
+        gc.freeze()
 
 
 @dataclass(frozen=True)

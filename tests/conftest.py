@@ -24,6 +24,7 @@ from fixtures.results.points import Point
 from fixtures.results.score_sets import ScoreSet
 from fixtures.results.summary import summarise
 from fixtures.results.types import Summary
+from fixtures.study.tasks import task_of
 from trainer.study.experiment import load_experiment
 
 VARIABLE = "TEXT_TO_SQL_PARITY_DATA"
@@ -66,12 +67,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
-    _settle("collection")
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # What an evaluation settles is the product's own, and no conftest of the suite's tests may change it.
+    if session.items and all(task_of(item) is None for item in session.items):
+        _settle("collection")
 
 
 def pytest_runtest_setup() -> None:
-    _settle(*(name for name in LARGE_LIBRARIES if name in sys.modules))
+    if _settled:
+        _settle(*(name for name in LARGE_LIBRARIES if name in sys.modules))
 
 
 def _settle(*what: str) -> None:

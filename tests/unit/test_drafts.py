@@ -5,7 +5,6 @@ import random
 import pytest
 
 from tests.tiny_models import replying_llama
-from tests.unit.test_packed_prompts import packed, ragged  # noqa: F401 fixtures
 
 ENDS, MORE = [39, 7], 20
 
@@ -74,13 +73,6 @@ def test_no_draft_changes_a_reply(model, sequences, plain, drafts, bounds):
     assert [one.tokens for one in found] == plain
     assert [one.ended for one in found] == [own[-1] in ENDS for own in plain]
     assert all(one.finite for one in found)
-
-
-@pytest.mark.parametrize("tokens", [300, 16384])
-def test_nor_where_prompts_are_packed(model, sequences, plain, drafts, tokens, packed):  # noqa: F811
-    found = replies(model, sequences, drafts, rows=12, tokens=tokens)
-    assert [one.tokens for one in found] == plain
-    assert any(longest > 1 for longest, _ in packed)
 
 
 @pytest.mark.parametrize("more", [1, 2, 5])
@@ -164,12 +156,9 @@ def test_a_window_is_of_each_row_with_a_draft_too():
         assert [one.tokens for one in replies(model, sequences, drafts, rows=16)] == plain
 
 
-@pytest.mark.parametrize("way", ["padded", "packed"])
-def test_a_pass_has_logits_for_no_more_drafts_than_its_tokens_have_room_for(model, sequences, plain, way, request):
+def test_a_pass_has_logits_for_no_more_drafts_than_its_tokens_have_room_for(model, sequences, plain):
     from fixtures.engines.drafts import DRAFTED
 
-    if way == "packed":
-        request.getfixturevalue("packed")
     most, head = [], model.get_output_embeddings()
     handle = head.register_forward_hook(lambda _, inputs, logits: most.append(logits[..., 0].numel()))
     try:

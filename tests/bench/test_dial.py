@@ -1,9 +1,10 @@
-"""What a dial costs: five points of one adapter against one of them, the whole command and the model's share of it.
+"""What a dial costs: five points of one adapter against one of them, and against five without drafts.
 
-Both in turn, several times, since a machine is rarely alone; the least of each is printed. The same again for five
-without drafts, which each point takes from its neighbour.
+They are timed in turn, several times, since a machine is rarely alone; the least of each is printed: seconds of the
+whole command, of processor time in it, and those in which answers are waited for.
 """
 
+import os
 import shutil
 import sys
 
@@ -39,13 +40,20 @@ def test_five_points_against_one(timed, tmp_path, capsys):  # noqa: F811
     for _ in range(REPEATS):
         for name, command in commands.items():
             results = shutil.copytree(trained, tmp_path / "results")
+            before = processor_time()
             whole = timed([*command, f"--results={results}"], SPENT=str(spent))
-            found[name].append((whole, float(spent.read_text())))
+            found[name].append((whole, processor_time() - before, float(spent.read_text())))
             shutil.rmtree(results)
     least = {name: tuple(map(min, zip(*times, strict=True))) for name, times in found.items()}
-    one = least["one point"]
     with capsys.disabled():
-        for name, (whole, model) in least.items():
-            print(f"\n{name:16}{whole:6.1f} s, {whole / one[0]:.2f} times one", end="; ")
-            print(f"the model {model:.1f} s, {model / one[1]:.2f} times one", end="")
+        for name, times in least.items():
+            shown = zip(("whole", "processor", "answering"), times, least["one point"], strict=True)
+            parts = (f"{what} {own:.1f} s, {own / one:.2f} times one" for what, own, one in shown)
+            print(f"\n{name:16}{'; '.join(parts)}", end="")
         print()
+
+
+def processor_time() -> float:
+    """Seconds of all processes that this one has started and that have ended."""
+    used = os.times()
+    return used.children_user + used.children_system

@@ -161,6 +161,7 @@ def test_answers_are_those_without_drafts(engine, expected, kind):
 def test_a_draft_with_tokens_that_the_model_has_not_is_left(engine, expected, monkeypatch):
     monkeypatch.setattr(engine.encoder, "replies", lambda texts: [[3, engine._known], [engine._known + 7]])
     assert dict(engine.generate(PROMPTS, BASE, max_new_tokens=MORE, drafts={0: "A", 3: "B"})) == expected
+    assert engine.checked(BASE)["problem"] == "", "and nothing is the worse for it"
 
 
 def test_a_prompt_that_the_model_cannot_read_is_errored_with_a_draft_too(engine, expected):

@@ -188,6 +188,18 @@ def test_replies_are_those_of_generate(engine, folder, spider_prompts):
     assert (found["problem"], found["notes"]) == ("", [])
 
 
+def test_drafts_change_no_reply(engine, spider_prompts):
+    """Whole, half, another's, and one that goes astray half way and then on beyond the limit."""
+    expected = replies(engine, spider_prompts)
+    said = [answer["reply"] for answer in expected]
+    halves = [text[: len(text) // 2] for text in said]
+    for drafts in (said, halves, [*said[1:], said[0]], [f"{half} of {half * 9}" for half in halves]):
+        given = {"max_new_tokens": NEW_TOKENS, "drafts": dict(enumerate(drafts))}
+        found = dict(engine.generate(spider_prompts, BASE, **given))
+        assert [found[place] for place in range(len(said))] == expected
+    assert engine.checked(BASE)["problem"] == ""
+
+
 def test_an_adapter_comes_and_goes(engine, folder, spider_prompts, tmp_path):
     """Its answers are those of PEFT's own forward, and the base's are the same to the bit before and after."""
     import torch

@@ -185,6 +185,13 @@ def compute_dtype(settings: BaseModelSettings) -> "torch.dtype":
     return torch.bfloat16 if torch.cuda.is_available() else torch.float32
 
 
+def rounds(settings: BaseModelSettings) -> bool:
+    """Whether what is computed depends on how it is computed, by more than float32 leaves open."""
+    import torch
+
+    return compute_dtype(settings) is not torch.float32 or settings.quantisation != "none"
+
+
 def quantisation_config(quantisation: Literal["nf4", "int8"], dtype: "torch.dtype") -> "BitsAndBytesConfig":
     """How bitsandbytes holds the base weights: QLoRA's recipe (arXiv 2305.14314) for nf4, or 8 bits."""
     from transformers import BitsAndBytesConfig

@@ -1,6 +1,7 @@
 """Small Llamas with random weights, each with a tokenizer that writes the letters of MMLU its own way."""
 
 import json
+import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -113,3 +114,10 @@ def replying_llama():
     model = LlamaForCausalLM(LlamaConfig(**heads, **sizes)).eval()
     model.set_attn_implementation(register_grouped_attention())
     return model
+
+
+def behind_two_beginnings(count: int) -> list[list[int]]:
+    """So many prompts of many lengths for ``replying_llama``, as token ids."""
+    rng = random.Random(1)
+    beginnings = [[rng.randint(0, 39) for _ in range(length)] for length in (100, 30)]
+    return [rng.choice(beginnings) + [rng.randint(0, 39) for _ in range(rng.randint(1, 60))] for _ in range(count)]

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.tiny_models import replying_llama
+from tests.tiny_models import behind_two_beginnings, replying_llama
 
 ENDS, MORE = [39, 7], 20
 
@@ -17,10 +17,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def sequences():
-    """Thirty prompts of many lengths, behind two beginnings; the last stands twice."""
-    rng = random.Random(1)
-    beginnings = [[rng.randint(0, 39) for _ in range(count)] for count in (100, 30)]
-    own = [rng.choice(beginnings) + [rng.randint(0, 39) for _ in range(rng.randint(1, 60))] for _ in range(29)]
+    """Thirty, of which the last stands twice."""
+    own = behind_two_beginnings(29)
     return [*own, own[-1]]
 
 

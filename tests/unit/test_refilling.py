@@ -5,7 +5,7 @@ import random
 import pytest
 
 from fixtures.adapters.adapter import Adapter
-from tests.tiny_models import replying_llama
+from tests.tiny_models import behind_two_beginnings, replying_llama
 
 BASE = Adapter("base", "base", "base")
 ENDS = [39, 7]
@@ -20,10 +20,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def sequences():
-    """Forty prompts of many lengths, behind two beginnings."""
-    rng = random.Random(1)
-    beginnings = [[rng.randint(0, 39) for _ in range(count)] for count in (100, 30)]
-    return [rng.choice(beginnings) + [rng.randint(0, 39) for _ in range(rng.randint(1, 60))] for _ in range(40)]
+    return behind_two_beginnings(40)
 
 
 @pytest.fixture(scope="module")

@@ -39,8 +39,9 @@ class MarkCheckpoints(TrainerCallback):
 
 
 class SpareCheckpoints(TrainerCallback):
-    """Passes a checkpoint over where the last one took more than 2 % of the time since: of a training of half a minute
-    the twenty that are planned would be a third.
+    """Passes a checkpoint over where the last one took more than 2 % of the time since.
+
+    Twenty are planned of every training, however short it is.
     """
 
     def __init__(self) -> None:

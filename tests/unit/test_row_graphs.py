@@ -116,7 +116,7 @@ def small_trainer(tmp_path, monkeypatch):
     return functools.partial(train_small, tmp_path)
 
 
-def train_small(tmp_path, *, static: bool = True, capture: bool = False, dropout: float = 0.1, replay: bool = False):
+def train_small(tmp_path, *, static=True, capture=False, dropout=0.1, replay=False, dtype=""):
     import torch
 
     from trainer.run import lora_run
@@ -128,7 +128,7 @@ def train_small(tmp_path, *, static: bool = True, capture: bool = False, dropout
     from trainer.training.row_trainer import build_trainer
 
     run = lora_run(load_experiment("miniature"), "cfg1", results_dir=tmp_path)
-    dtype = "bfloat16" if torch.cuda.is_available() else "float32"
+    dtype = dtype or ("bfloat16" if torch.cuda.is_available() else "float32")
     base = run.base_model.model_copy(update={"dtype": dtype, "attention": "flex_attention"})
     settings = run.settings.model_copy(update={"dropout": dropout, "batch_size": 2, "micro_batch_size": 1})
     settings = settings.model_copy(update={"replay": ReplaySettings() if replay else None})
@@ -149,12 +149,30 @@ def train_small(tmp_path, *, static: bool = True, capture: bool = False, dropout
 @pytest.mark.parametrize("replay", [False, True])
 def test_a_training_in_static_rows_is_that_of_rows_as_they_come(small_trainer, replay):
     """But for dropout, which draws for padding too. Where there is replay, the losses of both kinds are."""
-    trainer, found = small_trainer(dropout=0.0, replay=replay)
+    trainer, found = small_trainer(dropout=0.0, replay=replay, dtype="float32")
     assert [shape.tokens for shape in trainer.shapes] == [256, 384]
     assert trainer.graphs is not None and len(found) == 6 + 6 * replay
-    _, losses = small_trainer(static=False, dropout=0.0, replay=replay)
+    _, losses = small_trainer(static=False, dropout=0.0, replay=replay, dtype="float32")
     assert found == pytest.approx(losses, rel=1e-3)
     assert found[0] == pytest.approx(losses[0], rel=1e-5) and found[0] != found[-1]
+
+
+def test_a_step_does_not_visit_every_module(small_trainer, monkeypatch):
+    """To say that they are trained, which they know: a GPU would wait for it, longer than for all else."""
+    import torch
+    from peft import PeftModel
+
+    told = []
+    plain = torch.nn.Module.train
+
+    def train(self, mode=True):
+        told.extend([mode] * isinstance(self, PeftModel))
+        return plain(self, mode)
+
+    monkeypatch.setattr(torch.nn.Module, "train", train)
+    trainer, losses = small_trainer()
+    assert len(losses) == 6 and all(module.training for module in trainer.model.modules())
+    assert told == [True]
 
 
 on_a_gpu = pytest.mark.skipif("not __import__('torch').cuda.is_available()", reason="no GPU")

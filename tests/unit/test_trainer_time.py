@@ -22,8 +22,13 @@ def llama(tmp_path, monkeypatch):
     with torch.device("meta"):
         skeleton = LlamaForCausalLM(LlamaConfig(**LLAMA_3_8B, tie_word_embeddings=False))
     monkeypatch.setattr(trial, "load_skeleton", lambda settings: skeleton)
-    monkeypatch.setattr(trial, "_timed", lambda run, tokenizer, steps, passes, layers: (9.0, 0.02 + 0.005 * layers))
+    monkeypatch.setattr(trial, "_timed", lambda run, tokenizer, steps, passes, layers, enough_s: timed(layers))
     return tmp_path
+
+
+def timed(layers: int) -> list[float]:
+    """Of twelve steps, one of which captures a shape."""
+    return [9.0, *[0.02 + 0.005 * layers] * 5, 0.4, *[0.02 + 0.005 * layers] * 5]
 
 
 @pytest.mark.parametrize(
@@ -46,8 +51,15 @@ def test_longer_rows_take_longer(llama):
     from trainer.training.trial import trial_seconds
 
     run = run_with(llama)
-    planned = steps(16, 100) * 6 + steps(16, 300) * 94
-    assert trial_seconds(run, None, planned, Passes(16, False)) == pytest.approx(9 + 0.18 * (6 + 94 * 3))
+    planned = steps(16, 100) * 12 + steps(16, 300) * 88
+    assert trial_seconds(run, None, planned, Passes(16, False)) == pytest.approx(9 + 0.18 * (12 + 88 * 3))
+
+
+def test_one_step_tells_of_itself(llama, monkeypatch):
+    from trainer.training import trial
+
+    monkeypatch.setattr(trial, "_timed", lambda *_: [9.0])
+    assert trial.trial_seconds(run_with(llama), None, steps(16, 100), Passes(16, False)) == pytest.approx(18.0)
 
 
 def test_each_length_takes_a_graph_of_its_own(llama):

@@ -71,17 +71,17 @@ def _replay(run: LoraRun, steps: list[list[TokenisedText]]) -> list[str]:
 
 
 def expected_time(
-    run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes, *, tried: int | None = None
+    run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes, *, enough_s: float | None = None
 ) -> str:
-    """What all steps will take on this machine, in words, from a few of them: ``tried``, as for ``trial_seconds``."""
+    """What all steps will take on this machine, in words, from some of them, as ``trial_seconds`` has it."""
     import torch
 
     if run.base_model.memory_gb and not torch.cuda.is_available():
         return "needs a GPU"
-    from trainer.training.trial import TRIED, trial_seconds
+    from trainer.training.trial import ENOUGH_S, trial_seconds
 
     try:
-        seconds = trial_seconds(run, tokenizer, steps, passes, tried or TRIED)
+        seconds = trial_seconds(run, tokenizer, steps, passes, enough_s or ENOUGH_S)
     except RuntimeError as error:
         return f"unknown, as a few steps of it failed: {str(error).partition(chr(10))[0]}"
     return f"about {seconds / 60:.0f} min" if seconds > 90 else f"about {max(1, seconds):.0f} s"

@@ -91,8 +91,8 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> int | None:
 
 
 def _announce(run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes) -> None:
-    """Say what is coming before it begins; two steps of few layers tell, which takes no longer than a few."""
-    time = expected_time(run, tokenizer, steps, passes, tried=2)
+    """Say what is coming before it begins; steps of few layers tell, which takes no longer than a few of the others."""
+    time = expected_time(run, tokenizer, steps, passes, enough_s=1.0)
     print(f"{run.label}: {len(run.texts):,} questions, {len(steps):,} steps, {time} on this machine", flush=True)
 
 

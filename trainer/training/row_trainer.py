@@ -42,8 +42,8 @@ class RowTrainer(SFTTrainer):
         """The loss of a row, through a CUDA graph where rows are packed for it."""
         if "packed" not in inputs:
             return super().training_step(model, inputs, num_items_in_batch)
-        model.train()
         if self.graphs is None:
+            model.train()  # once: it visits thousands of modules, while the GPU waits
             trained = [weights for weights in model.parameters() if weights.requires_grad]
             compute = functools.partial(self._computed, model)
             self.graphs = RowGraphs(compute, trained, list(self.shapes), capture=self.capture)

@@ -6,7 +6,10 @@ Weights are drawn at random: speed does not depend on them, and none is read.
 import copy
 import tempfile
 import time
+from itertools import islice, pairwise
+from operator import truediv
 from pathlib import Path
+from statistics import median
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, TrainerCallback
@@ -20,42 +23,54 @@ from trainer.training.progress import StepReport
 from trainer.training.row_shapes import fill_up
 from trainer.training.row_trainer import build_trainer
 
-_LAYERS = (1, 3)
+_LAYERS = {"cpu": (1, 3), "cuda": (2, 8)}  # a GPU's times differ by more from step to step than a layer takes
 _QUANTISED = (
     1.13  # times as long with weights in 4 bits, which random ones are not. Measured (tests/bench/test_trainer.py)
 )
 # A layer's share of capturing a graph: Python launches each kernel once more. 0.3 s for 28 layers, on one H100.
 _CAPTURE_S = 0.011
-TRIED = 6  # steps, of which the first compiles, and the others are timed
-_ENOUGH_S = 20.0  # no step begins after so long, once one has been timed
+_TRIED = 12  # steps, of which the first compiles, and the others are timed
+ENOUGH_S = 20.0  # no step begins after so long, once one has been timed
 
 
 def trial_seconds(
-    run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes, tried: int = TRIED
+    run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes, enough_s: float = ENOUGH_S
 ) -> float:
     """What all ``steps`` will take, in seconds, the first one's compiling included as it is met here.
 
-    ``tried`` of them are run, two at least.
+    Some of them are run, for ``enough_s`` seconds and as long as one more takes, two at least.
 
     Raises:
         RuntimeError: the model cannot be trained here, for lack of memory for one.
     """
     layers = load_skeleton(run.base_model).config.get_text_config().num_hidden_layers
     # Rows of one shape: those of the first steps.
-    few = steps[:tried]
-    depths = _LAYERS if layers > max(_LAYERS) else (layers,)
-    times = [_timed(run, tokenizer, few, passes, depth) for depth in depths]
-    seconds_a_step = times[-1][1]
+    few = steps[:_TRIED]
+    depths = _LAYERS["cuda" if torch.cuda.is_available() else "cpu"]
+    depths = depths if layers > max(depths) else (layers,)
+    times = [_timed(run, tokenizer, few, passes, depth, enough_s) for depth in depths]
+    tokens = _tokens(few, passes)
+    less, more = (_seconds_a_token(seconds, tokens) for seconds in (times[0], times[-1]))
+    seconds_a_token = more
     if len(depths) > 1:
-        (_, less), (_, more) = times
-        seconds_a_step += max(0.0, more - less) / (depths[1] - depths[0]) * (layers - depths[1])
+        seconds_a_token += max(0.0, more - less) / (depths[1] - depths[0]) * (layers - depths[1])
     if run.quantisation != "none":
-        seconds_a_step *= _QUANTISED
-    rows, timed = (_rows(some, passes) for some in (steps, few))
-    computed = seconds_a_step * sum(rows) / sum(timed) * len(few)
+        seconds_a_token *= _QUANTISED
+    computed = seconds_a_token * sum(_tokens(steps, passes))
     # The first step has captured one graph, and each further length takes one of its own.
-    captured = _CAPTURE_S * layers * (len(set(rows)) - 1) if passes.cuda_graphs else 0.0
+    captured = _CAPTURE_S * layers * (len(set(_rows(steps, passes))) - 1) if passes.cuda_graphs else 0.0
     return times[0][0] + computed + captured
+
+
+def _seconds_a_token(seconds: list[float], tokens: list[int]) -> float:
+    """Of the middle one of the steps after the first: one that captures another shape tells nothing of the others."""
+    return median(map(truediv, seconds[1:] or seconds, tokens[1:] or tokens))
+
+
+def _tokens(steps: list[list[TokenisedText]], passes: Passes) -> list[int]:
+    """Tokens that each step computes, padding included."""
+    rows = iter(_rows(steps, passes))
+    return [sum(islice(rows, len(cut_rows([step], passes.micro_batch_size)))) for step in steps]
 
 
 def _rows(steps: list[list[TokenisedText]], passes: Passes) -> list[int]:
@@ -65,9 +80,9 @@ def _rows(steps: list[list[TokenisedText]], passes: Passes) -> list[int]:
 
 
 def _timed(
-    run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes, layers: int
-) -> tuple[float, float]:
-    """Seconds of the first step, and of one of the others (their mean) through a model of so many layers."""
+    run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes, layers: int, enough_s: float
+) -> list[float]:
+    """Seconds of each step through a model of so many layers."""
     ends = [0.0]
 
     class Clock(TrainerCallback):
@@ -80,7 +95,7 @@ def _timed(
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             ends.append(time.perf_counter())
-            control.should_training_stop |= len(ends) > 2 and ends[-1] - ends[0] > _ENOUGH_S
+            control.should_training_stop |= len(ends) > 2 and ends[-1] - ends[1] > enough_s
 
     with tempfile.TemporaryDirectory() as folder:
         model = _shallow_model(run, layers)
@@ -94,7 +109,7 @@ def _timed(
         trainer.train()
     del trainer, model
     take_gpu(run.conduct.gpu_memory_gb)
-    return ends[1] - ends[0], (ends[-1] - ends[1]) / (len(ends) - 2) if len(ends) > 2 else ends[1] - ends[0]
+    return [after - before for before, after in pairwise(ends)]
 
 
 def _shallow_model(run: LoraRun, layers: int) -> PreTrainedModel:

@@ -163,4 +163,4 @@ def test_memory_counts_the_divergence(tmp_path):
     assert more.label - less.label in (8 * vocabulary, 16 * vocabulary)
     assert more.fixed - less.fixed == 24 * 128 * vocabulary
     assert (more.token_kept, more.token_recomputed) == (less.token_kept, less.token_recomputed)
-    assert may_be_captured(plain, 1) and not may_be_captured(diverging, 1)
+    assert may_be_captured(plain, 1) and may_be_captured(diverging, 1)

@@ -116,7 +116,7 @@ def small_trainer(tmp_path, monkeypatch):
     return functools.partial(train_small, tmp_path)
 
 
-def train_small(tmp_path, *, static=True, capture=False, dropout=0.1, replay=False, dtype=""):
+def train_small(tmp_path, *, static=True, capture=False, dropout=0.1, replay=False, kl_on="", dtype=""):
     import torch
 
     from trainer.run import lora_run
@@ -132,6 +132,8 @@ def train_small(tmp_path, *, static=True, capture=False, dropout=0.1, replay=Fal
     base = run.base_model.model_copy(update={"dtype": dtype, "attention": "flex_attention"})
     settings = run.settings.model_copy(update={"dropout": dropout, "batch_size": 2, "micro_batch_size": 1})
     settings = settings.model_copy(update={"replay": ReplaySettings() if replay else None})
+    if kl_on:
+        settings = settings.model_copy(update={"kl_weight": 0.5, "kl_on": kl_on})
     run = dataclasses.replace(run, base_model=base, settings=settings)
     texts = [text("a", number, schema=90 + 170 * (number % 2), own=20) for number in range(12)]
     texts = [dataclasses.replace(item, tokens=[token % 300 for token in item.tokens]) for item in texts]
@@ -143,17 +145,20 @@ def train_small(tmp_path, *, static=True, capture=False, dropout=0.1, replay=Fal
     trainer = build_trainer(run, load_tokenizer(run.base_model), planned, tmp_path / "folder", report, passes)
     trainer.args.save_strategy, trainer.capture = "no", capture
     trainer.train()
-    return trainer, report.losses + report.beside_loss.get("replay_loss", [])
+    return trainer, report.losses + [value for beside in report.beside_loss.values() for value in beside]
 
 
-@pytest.mark.parametrize("replay", [False, True])
-def test_a_training_in_static_rows_is_that_of_rows_as_they_come(small_trainer, replay):
-    """But for dropout, which draws for padding too. Where there is replay, the losses of both kinds are."""
-    trainer, found = small_trainer(dropout=0.0, replay=replay, dtype="float32")
+KINDS = [{}, {"replay": True}, {"replay": True, "kl_on": "replay"}, {"replay": True, "kl_on": "all"}, {"kl_on": "all"}]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_training_in_static_rows_is_that_of_rows_as_they_come(small_trainer, kind):
+    """But for dropout, which draws for padding too. Where there is replay or the divergence, it is told as well."""
+    trainer, found = small_trainer(dropout=0.0, dtype="float32", **kind)
     assert [shape.tokens for shape in trainer.shapes] == [256, 384]
-    assert trainer.graphs is not None and len(found) == 6 + 6 * replay
-    _, losses = small_trainer(static=False, dropout=0.0, replay=replay, dtype="float32")
-    assert found == pytest.approx(losses, rel=1e-3)
+    assert trainer.graphs is not None and len(found) == 6 * (1 + len(kind))
+    _, losses = small_trainer(static=False, dropout=0.0, dtype="float32", **kind)
+    assert found == pytest.approx(losses, rel=1e-3, abs=1e-5)
     assert found[0] == pytest.approx(losses[0], rel=1e-5) and found[0] != found[-1]
 
 
@@ -185,12 +190,12 @@ def trained(trainer) -> str:
 
 
 @on_a_gpu
-@pytest.mark.parametrize("replay", [False, True])
-def test_graphs_train_what_kernels_one_by_one_train(small_trainer, replay):
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_graphs_train_what_kernels_one_by_one_train(small_trainer, kind):
     """Bit for bit, dropout too; and again."""
-    eager, losses = small_trainer(capture=False, replay=replay)
+    eager, losses = small_trainer(capture=False, **kind)
     for _ in range(2):
-        captured, found = small_trainer(capture=True, replay=replay)
+        captured, found = small_trainer(capture=True, **kind)
         assert captured.graphs.capturing and not captured.graphs.failure
         assert captured.graphs.captured == 2
         assert found == losses

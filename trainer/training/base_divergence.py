@@ -9,26 +9,28 @@ import torch
 from trainer.training.memory import KL_TOKENS
 
 
-def divergence(logits: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
+def divergence(logits: torch.Tensor, base: torch.Tensor, counted: torch.Tensor | None = None) -> torch.Tensor:
     """KL(base || tuned) of every token, summed: sum p_base (log p_base - log p_tuned), in nats.
 
     Both are (tokens, vocabulary); only ``logits`` has a gradient, p_tuned - p_base, which is written over ``base``.
+    ``counted`` (tokens,) is 0 for a token that does not count, and 1 for others; without it all do.
     """
-    return _Divergence.apply(logits, base)
+    return _Divergence.apply(logits, base, logits.new_ones(len(logits)) if counted is None else counted)
 
 
 class _Divergence(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, logits: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
+    def forward(ctx, logits: torch.Tensor, base: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
         total = torch.zeros((), dtype=torch.float32, device=logits.device)
-        for tuned_few, base_few in zip(logits.split(KL_TOKENS), base.split(KL_TOKENS), strict=True):
+        parts = (tensor.split(KL_TOKENS) for tensor in (logits, base, counted[:, None]))
+        for tuned_few, base_few, counted_few in zip(*parts, strict=True):
             tuned, held = tuned_few.float().log_softmax(-1), base_few.float().log_softmax(-1)
             likely = held.exp()
-            total += (likely * (held - tuned)).sum()
-            base_few.copy_(tuned.exp() - likely)
+            total += (likely * (held - tuned) * counted_few).sum()
+            base_few.copy_((tuned.exp() - likely) * counted_few)
         ctx.gradient = base
         return total
 
     @staticmethod
-    def backward(ctx, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return ctx.gradient.mul_(grad.to(ctx.gradient.dtype)), None
+    def backward(ctx, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return ctx.gradient.mul_(grad.to(ctx.gradient.dtype)), None, None

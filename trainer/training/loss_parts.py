@@ -20,14 +20,16 @@ def row_parts(
     kl_weight: float = 0.0,
     base: torch.Tensor | None = None,
     held: torch.Tensor | slice = slice(None),
+    counted: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The whole loss of a row, then replay's cross-entropy and the divergence in it, all summed over tokens (3,).
 
     ``logits`` (labels, vocabulary) predict ``targets``, and ``of_replay`` is 1 where these are replay's. ``base`` are
-    the base model's logits at the places ``held``, in their order; they are written over.
+    the base model's logits at the places ``held``, in their order, of which those count that ``counted`` says, or all;
+    they are written over.
     """
     losses = cross_entropy(logits.float(), targets, ignore_index=IGNORED, reduction="none")
-    kl = losses.new_zeros(()) if base is None else divergence(logits[held], base)
+    kl = losses.new_zeros(()) if base is None else divergence(logits[held], base, counted)
     return torch.stack([losses.sum() + kl_weight * kl, (losses * of_replay).sum(), kl])
 
 

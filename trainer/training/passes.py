@@ -35,11 +35,11 @@ class Passes:
 def may_be_captured(run: LoraRun, processes: int) -> bool:
     """Whether a GPU may compute rows through CUDA graphs, as far as settings tell; a model's own code may forbid it.
 
-    Quantised weights are not tried, float16's scaler is not made for it, several processes exchange gradients in
-    between, and where the divergence from the base model is taken, a row has a second pass of another length.
+    Quantised weights are not tried, float16's scaler is not made for it, and several processes exchange gradients in
+    between.
     """
     in_float16 = str(compute_dtype(run.base_model)) == "torch.float16"
-    return processes == 1 and run.quantisation == "none" and not in_float16 and not run.settings.kl_weight
+    return processes == 1 and run.quantisation == "none" and not in_float16
 
 
 def choose_passes(

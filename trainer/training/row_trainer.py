@@ -36,7 +36,7 @@ class RowTrainer(SFTTrainer):
     shapes: tuple[RowShape, ...] = ()  # of packed rows; without any, rows come as they are
     capture = True
     parts: LossParts | None = None  # where the loss is of SQL alone
-    kl_weight = 0.0
+    kl_weight, kl_on = 0.0, "replay"
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         """The loss of a row, through a CUDA graph where rows are packed for it."""
@@ -59,7 +59,11 @@ class RowTrainer(SFTTrainer):
             loss = row_loss(model, row.inputs, row.predicting, row.targets) / items
             self.accelerator.backward(loss)
             return loss.detach()
-        parts = row_parts(row_logits(model, row.inputs, row.predicting), row.targets, row.of_replay) / items
+        # The base predicts the whole row, whose length the graph knows.
+        base = self._base_logits(model, row.inputs, row.predicting) if self.kl_weight else None
+        counted = row.targets != IGNORED if self.kl_on == "all" else row.of_replay
+        logits = row_logits(model, row.inputs, row.predicting)
+        parts = row_parts(logits, row.targets, row.of_replay, self.kl_weight, base, counted=counted) / items
         self.accelerator.backward(parts[0])
         return parts.detach()
 
@@ -82,7 +86,11 @@ class RowTrainer(SFTTrainer):
 
     def _row_parts(self, model, inputs: dict) -> torch.Tensor:
         of_replay, reference = inputs.pop("of_replay", None), inputs.pop("reference", None)
-        base = None if reference is None else self._base_logits(model, reference)
+        base = None
+        if reference is not None:
+            asked, _ = labelled(reference.pop("labels"))
+            reference.pop("of_replay", None)
+            base = self._base_logits(model, attention_inputs(self.model, reference), asked)
         predicting, targets = labelled(inputs.pop("labels"))
         of_replay = torch.zeros_like(targets) if of_replay is None else of_replay[0]
         everywhere = base is not None and len(base) == len(targets)
@@ -91,15 +99,13 @@ class RowTrainer(SFTTrainer):
         return row_parts(logits, targets, of_replay, self.kl_weight, base, held)
 
     @torch.no_grad()
-    def _base_logits(self, model, row: dict) -> torch.Tensor:
-        """What the base model predicts at the labels of ``row``, (labels, vocabulary)."""
-        predicting, _ = labelled(row.pop("labels"))
-        row.pop("of_replay", None)
+    def _base_logits(self, model, inputs: dict, predicting: torch.Tensor) -> torch.Tensor:
+        """What the base model predicts at the places ``predicting``, (places, vocabulary)."""
         # Not DDP's wrapper, whose processes would wait for one another: not every row has something to ask.
         own = self.accelerator.unwrap_model(model)
         own.eval()
         with own.disable_adapter():
-            logits = row_logits(own, attention_inputs(self.model, row), predicting)
+            logits = row_logits(own, inputs, predicting)
         own.train()
         return logits
 
@@ -156,7 +162,7 @@ def build_trainer(
     shapes = choose_shapes([row_size(texts) for texts in rows]) if passes.cuda_graphs else []
     # Rows are built when their turn comes: all at once they would be the epochs' tokens over again.
     build = functools.partial(pack_row, shapes=shapes) if shapes else row_tensors
-    if run.settings.kl_weight:
+    if run.settings.kl_weight and not shapes:
         build = functools.partial(row_beside_base, kl_on=run.settings.kl_on)
     trainer = RowTrainer(
         model,
@@ -170,7 +176,7 @@ def build_trainer(
     trainer.processing_class = None  # or every checkpoint has the tokenizer
     trainer.shapes = tuple(shapes)
     if run.replay or run.settings.kl_weight:
-        trainer.kl_weight = run.settings.kl_weight
+        trainer.kl_weight, trainer.kl_on = run.settings.kl_weight, run.settings.kl_on
         trainer.parts = LossParts(steps, run.settings.kl_weight, run.settings.kl_on)
     trainer.remove_callback(PrinterCallback)
     _settle_dtypes(trainer.model, compute_dtype(run.base_model))

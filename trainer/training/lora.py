@@ -91,9 +91,15 @@ def _train(run: LoraRun, folder: Path, show_progress: bool) -> int | None:
 
 
 def _announce(run: LoraRun, tokenizer, steps: list[list[TokenisedText]], passes: Passes) -> None:
-    """Say what is coming before it begins; steps of few layers tell, which takes no longer than a few of the others."""
-    time = expected_time(run, tokenizer, steps, passes, enough_s=1.0)
-    print(f"{run.label}: {len(run.texts):,} questions, {len(steps):,} steps, {time} on this machine", flush=True)
+    """Say what is coming before it begins.
+
+    Steps of few layers tell how long it will take. On a GPU they would take as long as many a training, most of it to
+    compile kernels; there the third step tells.
+    """
+    said = f"{run.label}: {len(run.texts):,} questions, {len(steps):,} steps"
+    if not torch.cuda.is_available():
+        said += f", {expected_time(run, tokenizer, steps, passes, enough_s=1.0)} on this machine"
+    print(said, flush=True)
 
 
 def _have_own_replies(run: LoraRun, tokenizer) -> None:

@@ -1,5 +1,6 @@
 """How a step is computed: in how many forward passes, and with activations kept or computed again."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -60,9 +61,10 @@ def choose_passes(
         ExperimentError: it does not fit, or the questions of a step cannot be shared out as the settings say.
     """
     costs: dict[Passes, tuple[float, float]] = {}
+    sizes = functools.cache(lambda most: [row_size(texts) for texts in cut_rows(steps, most)])
     captured = graphs and may_be_captured(run, processes)
     for passes in _candidates(run, processes, captured):
-        rows = [row_size(texts) for texts in cut_rows(steps, passes.micro_batch_size)]
+        rows = sizes(passes.micro_batch_size)
         if passes.cuda_graphs:
             rows = fill_up(rows)
         peak = max(demand.peak(*row, recomputed=passes.gradient_checkpointing) for row in rows)

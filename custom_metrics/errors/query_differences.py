@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from textwrap import shorten
 
 from custom_metrics.errors.column_names import table_of
@@ -11,6 +11,7 @@ from custom_metrics.errors.query_parts import QueryParts, equal_columns
 _TEXT_OR_TABLE = re.compile(r"('[^']*')|\b[A-Za-z_]\w*\.(?=\w)")
 _CONSTANT = r"(?:'(?:''|[^'])*'|(?<![\w.])-?\d+(?:\.\d+)?(?!\w))"
 _CONSTANTS = re.compile(rf"{_CONSTANT}(?:, {_CONSTANT})*")
+_NUMBER = re.compile(r"-?[\d.]+")
 _AGGREGATE = re.compile(r"\b(?:count|sum|avg|min|max|total|group_concat)\((?:distinct )?", re.IGNORECASE)
 
 
@@ -80,7 +81,12 @@ def columns(gold: QueryParts, predicted: QueryParts) -> str:
 
 
 def _all_columns(parts: QueryParts) -> list[str]:
-    return parts.columns + parts.inner_columns
+    return _named(parts.columns + parts.inner_columns)
+
+
+def _named(texts: Iterable[str]) -> list[str]:
+    """Result columns, of which a bare number would be taken for how many there are."""
+    return [f"the number {text}" if _NUMBER.fullmatch(text) else text for text in texts]
 
 
 def order(gold: QueryParts, predicted: QueryParts) -> str:
@@ -110,12 +116,22 @@ def roles(gold: QueryParts, predicted: QueryParts) -> str:
 
 def column_order(gold: QueryParts, predicted: QueryParts) -> str:
     """Result columns, in their order."""
-    return _line("columns", gold.columns, predicted.columns) if gold.columns != predicted.columns else ""
+    if gold.columns == predicted.columns:
+        return ""
+    return _line("columns", _named(gold.columns), _named(predicted.columns))
 
 
 def _compare(part: str, gold: Iterable[str], predicted: Iterable[str]) -> str:
+    gold, predicted = list(gold), list(predicted)
     gold_only, predicted_only = _only(gold, predicted)
-    return _line(part, gold_only, predicted_only) if gold_only or predicted_only else ""
+    if not gold_only and not predicted_only:
+        return ""
+    return _line(part, _again(gold_only, set(predicted)), _again(predicted_only, set(gold)))
+
+
+def _again(texts: Iterable[str], other: Collection[str]) -> list[str]:
+    """``texts`` that only one query has, of which the ``other`` may have some, if less often."""
+    return [f"{text} once more" if text in other else text for text in texts]
 
 
 def _only(gold: Iterable[str], predicted: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -129,9 +145,8 @@ def _line(part: str, gold: Iterable[str], predicted: Iterable[str]) -> str:
     # Table names help only where the same column of two tables is the difference.
     short = _TEXT_OR_TABLE.sub(r"\1", gold), _TEXT_OR_TABLE.sub(r"\1", predicted)
     gold, predicted = short if short[0] != short[1] and part != "joins" else (gold, predicted)
-    return f"{part}: gold has {_shortened(gold)}, predicted has {_shortened(predicted)}"
-
-
-def _shortened(text: str) -> str:
-    """The text on one line; a model may list thousands of values."""
-    return shorten(text, width=200, placeholder=" ...") or "none"
+    # A model may list thousands of values.
+    gold, predicted = (shorten(text, width=200, placeholder=" ...") for text in (gold, predicted))
+    if gold and predicted:
+        return f"{part}: gold has {gold}, predicted has {predicted}"
+    return f"{part}: only {'gold' if gold else 'predicted'} has {gold or predicted}"

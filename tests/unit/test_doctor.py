@@ -116,7 +116,7 @@ def test_the_doctor_waits_for_no_network():
         ("--spider={}/bad.zip", "Spider", "is no zip file", "Download it again"),
         ("--spider-questions=nope.json", "Spider", "no file of questions 'nope.json'", "It has: dev.json"),
         ("--mmlu={}/afile", "MMLU", "line 1 is no question", "a copy is a folder with dev/ and test/"),
-        ("--mmlu-subjects=nope", "MMLU", "unknown MMLU subject 'nope'", "--list-mmlu-subjects"),
+        ("--mmlu-subjects=nope", "MMLU", "unknown MMLU subject or category 'nope'", "--list-mmlu-subjects"),
         ("--results={}/afile", "results", "cannot be written: Not a directory", "--results=DIR"),
         ("--engine=http://localhost:9/v1", "server", "nothing listens there", "Start it"),
     ],

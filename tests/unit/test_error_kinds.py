@@ -61,13 +61,13 @@ def test_a_wrong_value_is_told_from_a_wrong_condition(gold, predicted, error_cla
             "SELECT count(*) FROM (SELECT DISTINCT a FROM t)",
             "SELECT count(*) FROM (SELECT a FROM t)",
             ErrorClass.DISTINCT,
-            "DISTINCT: gold has DISTINCT, predicted has none",
+            "DISTINCT: only gold has DISTINCT",
         ),
         (
             "SELECT t.a FROM t LEFT JOIN u ON t.i = u.i AND u.x = 1",
             "SELECT t.a FROM t LEFT JOIN u ON t.i = u.i WHERE u.x = 1",
             ErrorClass.TABLES,
-            "outer joins: gold has u, predicted has none",
+            "outer joins: only gold has u",
         ),
         (
             "SELECT b.name FROM t AS a JOIN t AS b ON a.parent = b.id WHERE a.name = 'x'",

@@ -164,7 +164,7 @@ def test_a_broken_gold_query_is_errored_and_fails_the_run(run, tmp_path):
         (["-m", "spider", "--mmlu=nowhere"], "MMLU not found in 'nowhere'"),
         (["-m", "spider", "--gate=spider.cfg1.regression <= 0.1"], "is measured against an earlier run. Add --compare"),
         (["-m", "mmlu", "--mmlu-shots=9"], "--mmlu-shots: 9: Input should be less than or equal to 5"),
-        (["-m", "mmlu", "--mmlu-subjects=philosofy"], "unknown MMLU subject 'philosofy'. Did you mean philosophy"),
+        (["-m", "mmlu", "--mmlu-subjects=philosofy"], "category 'philosofy'. Did you mean 'philosophy'?"),
         (["-m", "mmlu", "--mmlu-per-category=60"], "12 questions wanted, 10 found"),
         (["-m", "spider", "--gate=spider is good"], "gate 'spider is good' cannot be read"),
         (["-m", "spider", "--shots=99"], "--shots: 99: Input should be less than or equal to 16"),

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pytest
 
@@ -167,20 +167,14 @@ def test_what_is_not_there_is_refused_in_one_line(monkeypatch):
             wanted_exports([value])
 
 
-@pytest.mark.parametrize("option", ["--export=csv={}", "--report-to=json"])
-def test_without_an_evaluation_there_is_nothing_to_send(option, tmp_path, monkeypatch):
-    """``json`` stands for a package that is installed."""
-    from fixtures.report import export, trackers
-
-    monkeypatch.setattr(trackers, "TRACKERS", {"json": None})
-    name, _, value = option.format(tmp_path).partition("=")
-    given = {"export": [], "report_to": "", "report_from": None} | {
-        "--export": {"export": [value]},
-        "--report-to": {"report_to": value},
-    }[name]
-    config = SimpleNamespace(getoption=given.get, stash=pytest.Stash(), invocation_params=SimpleNamespace(dir=tmp_path))
-    with pytest.raises(pytest.UsageError, match=f"{name}: nothing is evaluated"):
-        (export if name == "--export" else trackers).pytest_configure(config)
+@pytest.mark.parametrize(
+    "option", ["--export=csv={}/csv", "--report-to=trackio", "--paper={}/a.pdf", "--export-study={}"]
+)
+def test_without_an_evaluation_there_is_nothing_to_report(option, tmp_path, pytestconfig):
+    (tmp_path / "trackio.py").touch()
+    ended = run_pytest([option.format(tmp_path), "-o", f"pythonpath=. {tmp_path}"], cwd=pytestconfig.rootpath)
+    assert ended.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"{option.partition('=')[0]}: nothing is evaluated. Add -m " in ended.stderr
 
 
 @pytest.mark.slow

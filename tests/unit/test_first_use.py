@@ -9,12 +9,14 @@ import sys
 import pytest
 
 from fixtures.adapters.adapter import AdapterError
+from fixtures.adapters.near import nearest
 from fixtures.adapters.specs import parse_adapters
+from fixtures.near import near_paths
 from fixtures.study import training
 from tests.tiny_training import SAMPLES
 from trainer.machine import progress_line
 from trainer.machine.progress_line import ProgressLine, duration
-from trainer.study.experiment import load_experiment
+from trainer.study.experiment import did_you_mean, load_experiment
 
 
 def run(*arguments, cwd, **environment):
@@ -50,6 +52,27 @@ def test_what_is_missing_is_answered_with_the_nearest_names(mistyped, meant, tmp
         resolve_hub(adapter, experiment, results)
     assert "Did you mean" in str(told.value) and meant in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_a_link_that_leads_nowhere_is_not_what_was_meant(tmp_path):
+    for name in ("study.zip", "stduy.zip"):
+        (tmp_path / name).symlink_to(tmp_path / "gone")
+    (tmp_path / "studi.zip").touch()
+    near = near_paths(tmp_path / "study.zip", lambda path: path.suffix == ".zip")
+    assert near == [str(tmp_path / "studi.zip")]
+
+
+def test_a_name_that_is_known_and_yet_not_there_is_not_what_was_meant(tmp_path, monkeypatch):
+    """An adapter that was fetched in part, a database whose file has gone."""
+    fetched = tmp_path / "models--somebody--adapter/snapshots/1"
+    fetched.mkdir(parents=True)
+    (fetched / "adapter_config.json").write_text("{}")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    experiment = load_experiment("miniature")
+    assert nearest("somebody/adaptr", experiment, tmp_path, ()) == " Did you mean 'somebody/adapter'?"
+    assert nearest("somebody/adapter", experiment, tmp_path, ()) == ""
+    assert did_you_mean("shop", ["shop", "SHOP", "shops"]) == " Did you mean 'SHOP'?"
+    assert did_you_mean("shop", ["shop"]) == ""
 
 
 def test_a_log_has_a_line_a_minute_and_a_terminal_a_bar_that_fits(monkeypatch, capsys):

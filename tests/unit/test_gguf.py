@@ -1,6 +1,7 @@
 """Base models in GGUF files: the same model as its authors publish it, made once; what is said of it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.tiny_training import EXPERIMENT, SPIDER
 from trainer.study import dequantised
 from trainer.study.base_model import load_end_tokens, load_model, load_skeleton, load_tokenizer
 from trainer.study.experiment import ExperimentError, load_experiment
+from trainer.study.gguf_header import read_header, vocabulary_passed_over
 from trainer.study.identity import base_identity, model_identity
 from trainer.study.settings import BaseModelSettings
 
@@ -108,6 +110,36 @@ def test_it_is_made_once(published, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(dequantised, "_write_weights", None)
     load_model(settings, quantisation="none")
     assert base_shapes(settings)["model.layers.0.mlp.up_proj.weight"] == (96, 64)
+
+
+def test_no_object_is_made_for_each_token_where_weights_are_read(published, tmp_path, monkeypatch):
+    import gguf
+
+    read = []
+    text_at = gguf.GGUFReader._get_str
+    monkeypatch.setattr(gguf.GGUFReader, "_get_str", lambda *given: read.append(given) or text_at(*given))
+    save_gguf(published, tmp_path / "read.gguf", general__name="read")
+    load_model(settings_of(tmp_path / "read.gguf"), quantisation="none")
+    assert 0 < len(read) < len(read_header(tmp_path / "read.gguf").values["tokenizer.ggml.tokens"])
+
+
+@pytest.mark.parametrize("off", [0, 8, -4], ids=["as-it-is", "too-far", "too-near"])
+def test_weights_are_the_same_bit_for_bit_without_the_vocabulary(off, model_file):
+    """However it is passed over: a reader that loses its way is not taken."""
+    import gguf
+
+    header = read_header(model_file)
+    moved = replace(header, vocabulary={begin: end + off for begin, end in header.vocabulary.items()})
+    whole, plain = gguf.GGUFReader(model_file), gguf.GGUFReader
+    with vocabulary_passed_over(moved):
+        passed = gguf.GGUFReader(model_file)
+    assert gguf.GGUFReader is plain
+    for name in ("tokens", "token_type", "merges"):
+        many = len(header.values[f"tokenizer.ggml.{name}"])
+        assert len(passed.fields[f"tokenizer.ggml.{name}"].data) == (many if off else 0)
+    assert list(passed.fields) == list(whole.fields) and passed.data_offset == whole.data_offset == header.data
+    for one, other in zip(passed.tensors, whole.tensors, strict=True):
+        assert (one.name, one.tensor_type, one.data.tobytes()) == (other.name, other.tensor_type, other.data.tobytes())
 
 
 def test_what_was_not_used_for_long_goes_first(published, tmp_path, capsys, monkeypatch):

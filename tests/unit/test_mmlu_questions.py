@@ -52,8 +52,29 @@ def test_all_questions_of_all_subjects(folder):
 def test_subjects_are_named_by_category_too(folder):
     known = MmluFolder(folder).subjects
     assert find_subjects(["stem", "sociology", "stem"], known) == ["astronomy", "college_physics", "sociology"]
-    with pytest.raises(MmluError, match=r"unknown MMLU subject 'astronomi'. Did you mean astronomy\? All 5"):
-        find_subjects(["astronomi"], known)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        pytest.param("astronomi", "unknown MMLU subject or category 'astronomi'. Did you mean 'astronomy'?", id="typo"),
+        pytest.param("STEM", "unknown MMLU subject or category 'STEM'. Did you mean 'stem'?", id="capitals"),
+        pytest.param(
+            "social_sciences",
+            "no subject of this copy of MMLU is in the category 'social_sciences'. It has subjects of stem, other.",
+            id="category",
+        ),
+        pytest.param(
+            "philosophy",
+            "this copy of MMLU lacks the subject 'philosophy'. Take a whole copy, or another subject.",
+            id="subject",
+        ),
+    ],
+)
+def test_a_name_that_the_copy_lacks_is_told_from_one_that_nobody_has(name, said):
+    with pytest.raises(MmluError) as told:
+        find_subjects([name], ["astronomy", "virology"])
+    assert str(told.value) == f"{said} All 2 subjects: add --list-mmlu-subjects"
 
 
 def test_too_few_questions_says_how_many_there_are(folder):

@@ -64,6 +64,20 @@ def test_a_study_is_replayed_by_its_name_and_from_a_file(run, shipped, tmp_path,
     assert "no model is loaded" in ended.stdout and (results(tmp_path) / "summary.json").is_file()
 
 
+def test_a_replayed_study_goes_to_others_as_a_run_does(run, tmp_path):
+    """The tracker is a module that writes down what it is given."""
+    (tmp_path / "trackio.py").write_text(
+        "import pathlib\ndef init(project, name=None, config=None): pass\ndef finish(): pass\n"
+        f"def log(metrics): pathlib.Path({str(tmp_path / 'tracked')!r}).write_text(repr(metrics))\n"
+    )
+    forms = [f"--export=csv={tmp_path}/csv", f"--export=lm-eval={tmp_path}/harness", "--report-to=trackio"]
+    ended = run("-o", f"pythonpath=. {tmp_path}", "--replay", "--adapter=base,cfg1", "-m", "mmlu", *forms)
+    assert ended.returncode == 0 and "note: no export" not in ended.stdout, ended.stdout + ended.stderr
+    assert len((tmp_path / "csv" / "mmlu.csv").read_text().splitlines()) > 450
+    assert sorted(path.name for path in (tmp_path / "harness").iterdir()) == ["base", "cfg1", "cfg1-seed7"]
+    assert "'mmlu/cfg1-seed7/accuracy': 0.8" in (tmp_path / "tracked").read_text()
+
+
 def test_what_several_processes_judge_is_kept_by_all_and_settled(run, tmp_path, monkeypatch):
     (tmp_path / "told.py").write_text(TOLD)
     found = []

@@ -134,9 +134,10 @@ def _beside(path: Path, values: dict) -> dict:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint, a space before it, at the name in ``known`` that ``name`` may stand for; empty where none is near."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    """A hint, a space before it, at another name in ``known`` that ``name`` may stand for; empty where none is near."""
+    others = {one.casefold(): one for one in known if one != name}
+    close = difflib.get_close_matches(name.casefold(), others, n=1)
+    return f" Did you mean {others[close[0]]!r}?" if close else ""
 
 
 def _unknown_experiment(name: str) -> str:

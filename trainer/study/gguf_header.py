@@ -7,6 +7,8 @@ seconds for the 100,000 strings of a vocabulary.
 import mmap
 import re
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,13 +24,15 @@ _MOST = 1 << 32  # of anything that is counted: more is damage
 class GgufHeader:
     """``values`` by their names in the file; ``tensors`` with sizes (fastest first), type's number, place of the data.
 
-    ``size`` is that of the file in bytes, ``data`` where its tensors begin.
+    ``size`` is that of the file in bytes, ``data`` where its tensors begin. ``vocabulary``: where lists of the
+    tokenizer begin and end.
     """
 
     values: dict
     tensors: dict[str, tuple[tuple[int, ...], int, int]]
     data: int
     size: int
+    vocabulary: dict[int, int]
 
     @property
     def architecture(self) -> str:
@@ -122,6 +126,35 @@ def write_without_vocabulary(header: GgufHeader, path: Path) -> None:
     writer.close()
 
 
+@contextmanager
+def vocabulary_passed_over(header: GgufHeader) -> Iterator[None]:
+    """In this context the package gguf makes no object for each token of ``header``'s file: weights need none.
+
+    Where another version of it reads in another way, it reads all.
+    """
+    import gguf
+
+    whole = gguf.GGUFReader
+
+    class Passing(whole):
+        def _get_field_parts(self, begin, *kind):
+            end = header.vocabulary.get(begin)
+            return super()._get_field_parts(begin, *kind) if end is None else (end - begin, [], [], [])
+
+    def read(*given, **named):
+        with suppress(Exception):  # whatever another version raises
+            found = Passing(*given, **named)
+            if found.data_offset == header.data:
+                return found
+        return whole(*given, **named)
+
+    gguf.GGUFReader = read
+    try:
+        yield
+    finally:
+        gguf.GGUFReader = whole
+
+
 def read_header(path: Path) -> GgufHeader:
     """What stands in front of the file's weights.
 
@@ -164,16 +197,18 @@ class _Reader:
         self._whole, self._size, self._at = whole, size, 24
 
     def header(self, tensors: int, values: int) -> GgufHeader:
-        found, infos = {}, {}
+        found, infos, vocabulary = {}, {}, {}
         for _ in range(self._possible(values)):
-            name = self._text()
-            found[name] = self._value(self._number("I"))
+            name, kind, begin = self._text(), self._number("I"), self._at
+            found[name] = self._value(kind)
+            if kind == _ARRAY and name.startswith("tokenizer."):
+                vocabulary[begin] = self._at
         for _ in range(self._possible(tensors)):
             name = self._text()
             sizes = tuple(self._number("Q") for _ in range(self._number("I")))
             infos[name] = (sizes, self._number("I"), self._number("Q"))
         alignment = found.get("general.alignment", 32)
-        return GgufHeader(found, infos, -(-self._at // alignment) * alignment, self._size)
+        return GgufHeader(found, infos, -(-self._at // alignment) * alignment, self._size, vocabulary)
 
     def _possible(self, count: int) -> int:
         if count > min(_MOST, self._size):

@@ -14,6 +14,7 @@ from fixtures.report.reading import how_to_read
 from fixtures.report.sentences import candidate_sentences, recommendation
 from fixtures.report.step_summary import step_summary
 from fixtures.report.summary_lines import summary_lines
+from fixtures.results.points import Point
 from fixtures.results.score_sets import ScoreSet
 from fixtures.results.summary import summarise
 from tests.unit.sums import SUMS, ClassedSumRow, sum_rows
@@ -107,6 +108,15 @@ def test_one_training_beside_the_seeds_of_another_may_differ_by_as_much(study):
         spread = next(e for e in summary.seeds if (e.suite, e.configuration) == (suite.name, "cfg1"))
         said = f"one training, another seed may differ by {size(spread.change_deviation)} points as cfg1's do"
         assert said in plain and said in quoted
+
+
+def test_of_what_has_no_strength_no_other_seed_is_spoken(study):
+    """It is the base model, which half of an adapter is not."""
+    summary, *_, suites = study
+    for scale, spoken in ((0.0, 0), (0.5, len(suites))):
+        points = [Point(adapter="cfg2", dial="cfg1", first=scale, last=scale)]
+        _, (_, plain, _) = candidate_sentences(summary.model_copy(update={"points": points}), suites)
+        assert plain.count("another seed may differ") == spoken
 
 
 def test_no_word_is_used_that_the_report_does_not_define(study, shown):

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from textwrap import shorten
 
 from custom_metrics.errors.column_names import table_of
@@ -126,12 +126,7 @@ def _compare(part: str, gold: Iterable[str], predicted: Iterable[str]) -> str:
     gold_only, predicted_only = _only(gold, predicted)
     if not gold_only and not predicted_only:
         return ""
-    return _line(part, _again(gold_only, set(predicted)), _again(predicted_only, set(gold)))
-
-
-def _again(texts: Iterable[str], other: Collection[str]) -> list[str]:
-    """``texts`` that only one query has, of which the ``other`` may have some, if less often."""
-    return [f"{text} once more" if text in other else text for text in texts]
+    return _line(part, gold_only, predicted_only, {*gold} & {*predicted})
 
 
 def _only(gold: Iterable[str], predicted: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -140,13 +135,24 @@ def _only(gold: Iterable[str], predicted: Iterable[str]) -> tuple[list[str], lis
     return list((gold - predicted).elements()), list((predicted - gold).elements())
 
 
-def _line(part: str, gold: Iterable[str], predicted: Iterable[str]) -> str:
-    gold, predicted = ", ".join(gold), ", ".join(predicted)
+def _line(part: str, gold: Iterable[str], predicted: Iterable[str], in_both: Collection[str] = ()) -> str:
+    """``in_both``: what both queries have, of which one that is given has more."""
+    gold, predicted = list(gold), list(predicted)
     # Table names help only where the same column of two tables is the difference.
-    short = _TEXT_OR_TABLE.sub(r"\1", gold), _TEXT_OR_TABLE.sub(r"\1", predicted)
-    gold, predicted = short if short[0] != short[1] and part != "joins" else (gold, predicted)
-    # A model may list thousands of values.
-    gold, predicted = (shorten(text, width=200, placeholder=" ...") for text in (gold, predicted))
+    short = part != "joins" and [*map(_short, gold)] != [*map(_short, predicted)]
+    gold, predicted = (_listed(texts, in_both, _short if short else str) for texts in (gold, predicted))
     if gold and predicted:
         return f"{part}: gold has {gold}, predicted has {predicted}"
     return f"{part}: only {'gold' if gold else 'predicted'} has {gold or predicted}"
+
+
+def _short(text: str) -> str:
+    return _TEXT_OR_TABLE.sub(r"\1", text)
+
+
+def _listed(texts: list[str], in_both: Collection[str], shown: Callable[[str], str]) -> str:
+    """On one line, each as ``shown``; a model may list thousands of values."""
+    again = Counter(text for text in texts if text in in_both)
+    told = [shown(text) for text in texts if text not in in_both]
+    told += [f"{shown(text)} {'once' if count == 1 else f'{count} times'} more" for text, count in again.items()]
+    return shorten(", ".join(told), width=200, placeholder=" ...")

@@ -154,6 +154,20 @@ def test_a_reply_without_sql():
             id="column-less-often",
         ),
         pytest.param(
+            "SELECT name, name, name FROM shop",
+            "SELECT name FROM shop",
+            ErrorClass.COLUMNS,
+            "columns: only gold has name 2 times more",
+            id="column-much-less-often",
+        ),
+        pytest.param(
+            "SELECT a.name, b.name FROM shop a JOIN town b ON a.town_id = b.id",
+            "SELECT a.name, a.name FROM shop a JOIN town b ON a.town_id = b.id",
+            ErrorClass.COLUMNS,
+            "columns: gold has town.name, predicted has shop.name once more",
+            id="more-often-for-that-of-another-table",
+        ),
+        pytest.param(
             "SELECT name FROM shop",
             "SELECT a.name FROM shop a, shop b",
             ErrorClass.TABLES,

@@ -62,6 +62,22 @@ def test_a_link_that_leads_nowhere_is_not_what_was_meant(tmp_path):
     assert near == [str(tmp_path / "studi.zip")]
 
 
+def test_what_may_not_be_looked_at_is_not_what_was_meant(tmp_path, monkeypatch):
+    """Nor does it hide what was; whoever runs the tests may look at all."""
+    for name in ("study1.zip", "study2.zip"):
+        (tmp_path / name).touch()
+
+    def refuse(path: str, *_, **__):
+        if "study1" in str(path) or "private" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path)
+
+    stat = os.stat
+    monkeypatch.setattr(os, "stat", refuse)
+    assert near_paths(tmp_path / "study.zip", lambda path: path.stat().st_size == 0) == [str(tmp_path / "study2.zip")]
+    assert near_paths(tmp_path / "private" / "study.zip", lambda path: True) == []
+
+
 def test_a_name_that_is_known_and_yet_not_there_is_not_what_was_meant(tmp_path, monkeypatch):
     """An adapter that was fetched in part, a database whose file has gone."""
     fetched = tmp_path / "models--somebody--adapter/snapshots/1"

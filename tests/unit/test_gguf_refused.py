@@ -1,6 +1,7 @@
 """Files that are no whole base model in GGUF: one line, of trainer and evaluation alike, before they load anything."""
 
 import importlib.util
+import struct
 
 import numpy as np
 import pytest
@@ -35,6 +36,12 @@ def refused(tmp_path, path) -> str:
     return str(trained.value)
 
 
+def saying(name: str, kind: int, value: bytes) -> bytes:
+    """A file of no tensors that says one thing of itself."""
+    text = name.encode()
+    return b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, len(text)) + text + struct.pack("<I", kind) + value
+
+
 @pytest.mark.parametrize(
     ("contents", "message"),
     [
@@ -45,6 +52,20 @@ def refused(tmp_path, path) -> str:
         pytest.param(lambda whole: whole[:-100], "bytes. Download it again", id="weights"),
         pytest.param(lambda whole: whole[:4] + whole[7:3:-1] + whole[8:], "GGUF version 50331648", id="byte order"),
         pytest.param(lambda whole: whole[:16] + b"\xff" * 8 + whole[24:], "within its header", id="damaged count"),
+        pytest.param(lambda whole: saying("general.alignment", 4, b"\0" * 4), "header is damaged", id="no alignment"),
+        pytest.param(
+            lambda whole: saying("general.alignment", 8, struct.pack("<Q", 2) + b"32"),
+            "header is damaged",
+            id="alignment in words",
+        ),
+        pytest.param(
+            lambda whole: saying("split.count", 8, struct.pack("<Q", 1) + b"2"),
+            "split.count is '2'",
+            id="parts in words",
+        ),
+        pytest.param(
+            lambda whole: saying("deep", 9, struct.pack("<IQ", 9, 1) * 5000), "header is damaged", id="lists of lists"
+        ),
     ],
 )
 def test_damage(tmp_path, whole, contents, message):

@@ -49,11 +49,11 @@ def listed(tmp_path, nobody):
 
     adapters = f"--adapter=base,cfg1,{tmp_path / 'empty'},somebody/adapter"
 
-    def run(*arguments):
+    def run(*arguments, returns=0):
         ended = run_pytest([*common, adapters, *arguments], cwd=REPOSITORY, environment=environment)
-        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert ended.returncode == returns, ended.stdout + ended.stderr
         assert not list(tmp_path.glob("results/*/[!.]*")), "nothing is trained, and nothing kept"
-        return ended.stdout
+        return ended.stdout + ended.stderr
 
     return run
 
@@ -62,6 +62,10 @@ def listed(tmp_path, nobody):
 def test_a_listing_asks_no_server(listing, listed, nobody):
     listed("--train", f"--engine={nobody.address}/v1", listing)
     assert not nobody()
+
+
+def test_what_cannot_be_merged_is_not_listed(listed):
+    assert "--merge: one adapter without the base can be merged" in listed("--collect-only", "--merge", returns=4)
 
 
 def test_tests_are_listed_of_every_adapter_that_is_named(listed, nobody):

@@ -52,6 +52,8 @@ def test_passes_fit_the_memory(tmp_path, budget_gib, settings, passes):
         pytest.param(19, {}, 1, Passes(8, False, cuda_graphs=True), id="two graphs beat one pass without"),
         pytest.param(3.5, {}, 1, Passes(1, False, cuda_graphs=True), id="small passes cost little"),
         pytest.param(24, {"quantisation": "nf4"}, 1, Passes(16, False), id="QLoRA"),
+        pytest.param(24, {"kl_weight": 0.5}, 1, Passes(16, False), id="the base would read a long row whole"),
+        pytest.param(24, {"kl_weight": 0.5, "kl_on": "all"}, 1, Passes(16, False, True), id="as it does anyway"),
         pytest.param(24, {"gradient_checkpointing": True}, 1, Passes(16, True), id="recomputing"),
         pytest.param(24, {}, 2, Passes(8, False), id="two processes"),
     ],
@@ -61,6 +63,11 @@ def test_passes_through_graphs(tmp_path, budget_gib, settings, processes, passes
     found, peak = choose_passes(run, steps(16, 1000), DEMAND, budget_gib * GIB, processes=processes, graphs=True)
     assert found == passes
     assert peak <= budget_gib * GIB
+
+
+def test_short_rows_are_captured_though_the_base_reads_them_whole(tmp_path):
+    run = run_with(tmp_path, kl_weight=0.5)
+    assert choose_passes(run, steps(16, 100), DEMAND, 24 * GIB, graphs=True)[0] == Passes(16, False, cuda_graphs=True)
 
 
 def test_float16_is_not_captured(tmp_path):

@@ -107,6 +107,23 @@ def test_the_time_left_is_told_from_the_third_step_on(monkeypatch, resumed):
     assert shown[-1].endswith(", 00:08 left")
 
 
+def test_a_log_has_the_time_left_as_soon_as_it_is_known_and_then_once_a_minute(monkeypatch, capsys):
+    from trainer.training.progress import StepReport
+
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    report, state = StepReport("cfg1", [10] * 40, visible=True), SimpleNamespace(global_step=0, log_history=[])
+    args = SimpleNamespace(fp16=False, output_dir="nowhere")
+    report.on_train_begin(args, state, None)
+    for _ in range(40):
+        now[0] += 2
+        state.log_history.append({"loss": 1.0})
+        report.on_log(args, state, None, {"loss": 1.0})
+    written = capsys.readouterr().err.splitlines()
+    assert [line.partition(" steps")[0] for line in written] == ["cfg1: 3 of 40", "cfg1: 33 of 40"]
+    assert written[0].endswith(", 01:14 left")
+
+
 def test_the_compiler_is_where_it_is_imported_from():
     from importlib.util import find_spec
 

@@ -15,7 +15,7 @@ class ProgressLine:
     """``total`` steps of what ``label`` names, ``done`` of them before; written to stderr where ``visible``.
 
     On a terminal a bar that is rewritten, never wider than the terminal. Elsewhere, in a CI log or a file, a line when
-    a minute has passed since the last, and none for what takes less. ``leave``: whether a finished bar stays.
+    a minute has passed since the last, or what is said is to be seen at once. ``leave``: whether a finished bar stays.
     """
 
     def __init__(self, total: int, label: str, unit: str, *, done: int = 0, visible: bool = True, leave: bool = True):

@@ -50,7 +50,7 @@ class GgufHeader:
         from gguf.constants import GGMLQuantizationType, LlamaFileType
 
         number = self.values.get("general.file_type")
-        if number in {one.value for one in LlamaFileType}:
+        if isinstance(number, int) and number in {one.value for one in LlamaFileType}:
             return LlamaFileType(number).name.removeprefix("MOSTLY_").removeprefix("ALL_")
         kinds = [kind for sizes, kind, _ in self.tensors.values() if len(sizes) > 1]
         return GGMLQuantizationType(max(kinds, key=kinds.count)).name if kinds else "unknown"
@@ -64,6 +64,8 @@ def header_problem(path: Path) -> str:
     except ValueError as error:
         return str(error)
     parts = header.values.get("split.count", 0) or (int(part[2]) if part else 0)
+    if not isinstance(parts, int):
+        return f"its header is damaged: split.count is {parts!r}. Download it again"
     if parts > 1:
         return (
             f"it is one of {parts} parts of a model. Join them: llama-gguf-split --merge FIRST_PART JOINED.gguf, and "
@@ -186,7 +188,7 @@ def _read(path: Path, size: int, _changed: int) -> GgufHeader:
                 return _Reader(whole, size).header(tensors, values)
             except (struct.error, IndexError):
                 raise ValueError(f"it ends after {size:,} bytes, within its header. Download it again") from None
-            except (UnicodeDecodeError, KeyError, OverflowError, MemoryError) as error:
+            except (UnicodeDecodeError, KeyError, OverflowError, MemoryError, RecursionError) as error:
                 raise ValueError(f"its header is damaged: {type(error).__name__} {error}. Download it again") from None
 
 
@@ -208,6 +210,8 @@ class _Reader:
             sizes = tuple(self._number("Q") for _ in range(self._number("I")))
             infos[name] = (sizes, self._number("I"), self._number("Q"))
         alignment = found.get("general.alignment", 32)
+        if not isinstance(alignment, int) or alignment < 1:
+            raise KeyError(f"general.alignment {alignment!r}")
         return GgufHeader(found, infos, -(-self._at // alignment) * alignment, self._size, vocabulary)
 
     def _possible(self, count: int) -> int:

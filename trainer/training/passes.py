@@ -70,7 +70,7 @@ def choose_passes(
         peak = max(demand.peak(*row, recomputed=passes.gradient_checkpointing) for row in rows)
         if passes.cuda_graphs:
             peak = demand.fixed + _GAPS * (peak - demand.fixed)
-        costs[passes] = _work([tokens for tokens, _ in rows], passes), peak
+        costs[passes] = _work([tokens for tokens, _ in rows], passes, run), peak
     fitting = [passes for passes, (_, peak) in costs.items() if budget is None or peak <= budget]
     if fitting:
         best = min(fitting, key=lambda passes: costs[passes][0])
@@ -83,14 +83,20 @@ def choose_passes(
     )
 
 
-def _work(row_tokens: list[int], passes: Passes) -> float:
+def _work(row_tokens: list[int], passes: Passes, run: LoraRun) -> float:
     """Operations per parameter of computing rows of these sizes, and what they wait for.
 
-    A token takes two forward and two backward, as weights are frozen, and two more where activations are computed
-    again.
+    A token takes two forward and two backward, as weights are frozen, two more where activations are computed again,
+    and two where the base model reads it for the divergence: without graphs in a pass of its own, of the replay alone,
+    which is little, where that is all that is held.
     """
     more = _GRAPH_PASS_TOKENS if passes.cuda_graphs else _PASS_TOKENS
-    return (6 if passes.gradient_checkpointing else 4) * sum(tokens + more for tokens in row_tokens)
+    work = (6 if passes.gradient_checkpointing else 4) * sum(tokens + more for tokens in row_tokens)
+    if run.settings.kl_weight:
+        whole = passes.cuda_graphs or run.settings.kl_on == "all"
+        waited = 0 if passes.cuda_graphs else _PASS_TOKENS
+        work += 2 * sum(tokens * whole + waited for tokens in row_tokens)
+    return work
 
 
 def _candidates(run: LoraRun, processes: int, captured: bool) -> Iterator[Passes]:

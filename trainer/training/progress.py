@@ -34,6 +34,7 @@ class StepReport(TrainerCallback):
         self.resumed_after_step = 0
         self._label, self._step_tokens, self._visible = label, step_tokens, visible
         self._wrong = False
+        self._told_left = False  # the first time in a log, too, which else has a line a minute
 
     @property
     def tokens(self) -> int:
@@ -72,14 +73,14 @@ class StepReport(TrainerCallback):
         self.first_step_s = self.first_step_s or since_start
         self.seconds = self._seconds_before + since_start
         state.log_history[-1]["seconds"] = self.seconds  # a checkpoint keeps it
-        wrong = self._trouble()
+        wrong, left = self._trouble(), self._left(since_start)
         # What is wrong comes first: a narrow terminal cuts the end.
         self._bar.update(
             f"{wrong and f'CAREFUL: {wrong}, '}loss {logs['loss']:.3f}{_beside(logs)}, "
-            f"{self.tokens_per_s:,.0f} tokens/s{self._left(since_start)}",
-            now=bool(wrong) is not self._wrong,
+            f"{self.tokens_per_s:,.0f} tokens/s{left}",
+            now=bool(wrong) is not self._wrong or bool(left) is not self._told_left,
         )
-        self._wrong = bool(wrong)
+        self._wrong, self._told_left = bool(wrong), bool(left)
         # In float16 the gradients of some steps overflow by design: the scaler skips those and scales less.
         for name in ("loss",) if args.fp16 else ("loss", "grad_norm"):
             if not math.isfinite(logs.get(name, 0.0)):

@@ -38,7 +38,8 @@ def trial_seconds(
 ) -> float:
     """What all ``steps`` will take, in seconds, the first one's compiling included as it is met here.
 
-    Some of them are run, for ``enough_s`` seconds and as long as one more takes, two at least.
+    The first and more are run through models of two depths, through each for ``enough_s`` seconds after the first and
+    as long as one more takes, or until twelve are done.
 
     Raises:
         RuntimeError: the model cannot be trained here, for lack of memory for one.

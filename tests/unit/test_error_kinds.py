@@ -1,4 +1,4 @@
-"""Kinds of wrong queries told apart: values from conditions, parts of SQL seldom used, SQL that cannot be parsed."""
+"""Kinds of wrong queries told apart: values from conditions, SQL seldom used, SQL that cannot be parsed or run."""
 
 import time
 
@@ -166,3 +166,32 @@ def test_a_list_of_many_columns_is_classed_in_bounded_time(part):
     start = time.process_time()
     assert compare(query, f"{query} LIMIT 1").error_class is ErrorClass.ORDER
     assert time.process_time() - start < 8
+
+
+@pytest.mark.parametrize(
+    ("error_kind", "error_class"),
+    [
+        ("no sql", ErrorClass.NO_SQL),
+        ("syntax", ErrorClass.DOES_NOT_PARSE),
+        ("unknown table", ErrorClass.UNKNOWN_TABLE),
+        ("unknown column", ErrorClass.UNKNOWN_COLUMN),
+        ("ambiguous column", ErrorClass.AMBIGUOUS_COLUMN),
+        ("time limit", ErrorClass.TIME_LIMIT),
+        ("row cap", ErrorClass.ROW_CAP),
+        ("memory", ErrorClass.MEMORY),
+        ("too large", ErrorClass.MEMORY),
+        ("unknown function", ErrorClass.UNKNOWN_FUNCTION),
+        ("execution", ErrorClass.INVALID_QUERY),
+        ("several statements", ErrorClass.SEVERAL_STATEMENTS),
+        ("denied", ErrorClass.REFUSED),
+        ("no statement", ErrorClass.NO_SQL),
+        ("crash", ErrorClass.OTHER),
+    ],
+)
+def test_what_stopped_a_query_decides(error_kind, error_class):
+    analysis = classify_error("SELECT a FROM t", "SELECT b FROM u", error_kind=error_kind, reason="said the database")
+    assert analysis == (error_class, "said the database")
+
+
+def test_a_reply_without_sql():
+    assert classify_error("SELECT a FROM t", None, error_kind="no sql").error_class is ErrorClass.NO_SQL

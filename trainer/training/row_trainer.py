@@ -43,7 +43,7 @@ class RowTrainer(SFTTrainer):
         if "packed" not in inputs:
             return super().training_step(model, inputs, num_items_in_batch)
         if self.graphs is None:
-            model.train()  # once: it visits thousands of modules, while the GPU waits
+            model.train()  # once: it visits all modules, while the GPU waits
             trained = [weights for weights in model.parameters() if weights.requires_grad]
             compute = functools.partial(self._computed, model)
             self.graphs = RowGraphs(compute, trained, list(self.shapes), capture=self.capture)
